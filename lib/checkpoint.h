@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A checkpoint: model.safetensors, or shards with model.safetensors.index.json, memory-mapped read-only and shared
+ * between processes. Tensors are bound to struct fields by tables; anything missing, surplus, misshapen or of an
+ * unsupported type is an error that names it. */
+#ifndef DSVL_LIB_CHECKPOINT_H
+#define DSVL_LIB_CHECKPOINT_H
+
+#include "kernels/kernels.h"
+#include "lib/safetensors.h"
+
+typedef struct dsvl_checkpoint dsvl_checkpoint;
+
+dsvl_checkpoint *dsvl_checkpoint_open(const char *folder, dsvl_error *err);
+void dsvl_checkpoint_close(dsvl_checkpoint *checkpoint);
+
+/* Find a tensor; NULL when absent. Data points into the mapping. */
+const dsvl_tensor *dsvl_checkpoint_find(const dsvl_checkpoint *checkpoint, const char *name);
+size_t dsvl_checkpoint_count(const dsvl_checkpoint *checkpoint);
+const char *dsvl_checkpoint_name(const dsvl_checkpoint *checkpoint, size_t i);
+
+/* Bind a matrix in its own type: shape must be [rows, cols] (any rank whose first dimension is rows and whose product
+ * of the others is cols). Marks the tensor as used. */
+int dsvl_checkpoint_matrix(dsvl_checkpoint *checkpoint, const char *name, int64_t rows, int64_t cols, kern_weight *out,
+                           dsvl_error *err);
+/* Bind a small vector of `length` elements widened to f32 (norm gains, biases); *out is owned by the checkpoint. */
+int dsvl_checkpoint_vector(dsvl_checkpoint *checkpoint, const char *name, int64_t length, const float **out,
+                           dsvl_error *err);
+/* Declare a tensor known but not needed (attn_pool); absent is fine. */
+void dsvl_checkpoint_ignore(dsvl_checkpoint *checkpoint, const char *prefix);
+/* After binding all: error naming the first tensor with one of the prefixes that nobody bound or ignored. */
+int dsvl_checkpoint_surplus(const dsvl_checkpoint *checkpoint, const char *prefix, dsvl_error *err);
+/* Hash that identifies the folder: see dsvl_model_hash. */
+int dsvl_checkpoint_hash(const dsvl_checkpoint *checkpoint, const char *folder, char hex[65], dsvl_error *err);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model's configuration: config.json, processor_config.json and tokenizer_config.json as numbers, checked. */
+#ifndef DSVL_LIB_CONFIG_H
+#define DSVL_LIB_CONFIG_H
+
+#include <stdbool.h>
+
+#include "lib/error.h"
+
+typedef enum dsvl_architecture { DSVL_ARCH_VL2, DSVL_ARCH_COUNT } dsvl_architecture;
+
+/* What dsvl-tile needs, from processor_config.json alone. Mirrors DeepseekVLV2Processor.__init__. */
+#define DSVL_MAX_CANDIDATES 256
+typedef struct dsvl_processor_config {
+    int tile_size; /* candidate_resolutions[0][0] */
+    int patch_size, downsample_ratio;
+    int candidates;
+    int candidate[DSVL_MAX_CANDIDATES][2]; /* width, height; in file order, which decides ties */
+    double mean[3], std[3];
+    int pad_color[3]; /* int(mean * 255) */
+    bool normalize;
+    char image_token[64], pad_token[64], sft_format[32];
+} dsvl_processor_config;
+
+/* Mirrors VisionEncoderConfig and siglip_vit.VisionTransformer. */
+typedef struct dsvl_vision_config {
+    int image_size, patch_size, side; /* side = image_size / patch_size patches a row */
+    int width, layers, heads, mlp;    /* mlp = int(width * mlp_ratio) */
+    float eps;
+} dsvl_vision_config;
+
+/* Mirrors MlpProjectorConfig. */
+typedef enum dsvl_projector_type {
+    DSVL_PROJ_IDENTITY, DSVL_PROJ_LINEAR, DSVL_PROJ_MLP_GELU, DSVL_PROJ_DOWNSAMPLE_MLP_GELU
+} dsvl_projector_type;
+typedef struct dsvl_projector_config {
+    dsvl_projector_type type;
+    int input, output, depth, ratio, downsample; /* input = tower width, output = n_embed */
+    bool global_first; /* global_view_pos == "head" */
+} dsvl_projector_config;
+
+typedef enum dsvl_gate_score { DSVL_SCORE_SOFTMAX, DSVL_SCORE_SIGMOID } dsvl_gate_score;
+typedef enum dsvl_gate_method { DSVL_GATE_GREEDY, DSVL_GATE_GROUP_LIMITED, DSVL_GATE_NOAUX_TC } dsvl_gate_method;
+typedef enum dsvl_rope_type { DSVL_ROPE_NONE, DSVL_ROPE_LINEAR, DSVL_ROPE_DYNAMIC, DSVL_ROPE_YARN } dsvl_rope_type;
+
+/* Mirrors DeepseekV2Config (and LlamaConfig, its special case: MHA, dense). */
+typedef struct dsvl_decoder_config {
+    int vocab, width, layers, heads, kv_heads;
+    int dense_mlp; /* intermediate_size */
+    bool mla;
+    int head_dim;                              /* MHA: width / heads */
+    int q_lora, kv_lora, nope_dim, rope_dim, v_dim; /* MLA; q_lora 0: a single q_proj */
+    bool attention_bias;
+    /* mixture of experts; experts 0: dense everywhere */
+    int experts, shared_experts, experts_per_token, expert_mlp, first_dense, moe_frequency;
+    dsvl_gate_score score;
+    dsvl_gate_method method;
+    int groups, groups_kept;
+    bool normalize_top;
+    float routed_scale;
+    float eps;
+    double rope_theta;
+    dsvl_rope_type rope;
+    double rope_factor, rope_beta_fast, rope_beta_slow, rope_mscale, rope_mscale_all;
+    int rope_original;
+    int context; /* max_position_embeddings */
+    bool tied;   /* lm_head is embed_tokens */
+    int bos, eos, pad;
+} dsvl_decoder_config;
+
+typedef struct dsvl_config {
+    dsvl_architecture arch;
+    dsvl_vision_config vision;
+    dsvl_projector_config projector;
+    dsvl_decoder_config decoder;
+    int preferred_em_px; /* type size the model reads best, pixels per em; 0: not said (key dsvl_preferred_em_px) */
+} dsvl_config;
+
+/* Read and check a folder's files. Unknown model types and inconsistent numbers are errors naming file and key. */
+int dsvl_config_read(dsvl_config *config, const char *folder, dsvl_error *err);
+int dsvl_processor_config_read(dsvl_processor_config *config, const char *folder, dsvl_error *err);
+
+#endif

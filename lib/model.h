@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a dsvl_model: configuration, mapped weights, tokenizer. Private to lib. */
+#ifndef DSVL_LIB_MODEL_H
+#define DSVL_LIB_MODEL_H
+
+#include "kernels/kernels.h"
+#include "lib/checkpoint.h"
+#include "lib/config.h"
+#include "lib/tokenizer.h"
+
+typedef struct dsvl_vision dsvl_vision;       /* lib/vision.c: tower weights */
+typedef struct dsvl_projector dsvl_projector; /* lib/projector.c */
+typedef struct dsvl_decoder dsvl_decoder;     /* lib/decoder.c */
+
+struct dsvl_model {
+    char *folder, *name;
+    char hash[65];
+    dsvl_options options;
+    dsvl_config config;
+    dsvl_processor_config processor;
+    dsvl_checkpoint *checkpoint; /* NULL when neither vision nor decoder was asked for */
+    dsvl_tokenizer *tokenizer;   /* NULL unless asked for */
+    dsvl_vision *vision;
+    dsvl_projector *projector;
+    dsvl_decoder *decoder;
+};
+
+/* Observers for the parity tests: called with each intermediate result, [rows, cols] f32. stage: "tower",
+ * "projector", "layer.K", ... NULL: none. Kept per call, not global. */
+typedef void (*dsvl_probe_fn)(void *user, const char *stage, const float *values, int64_t rows, int64_t cols);
+
+/* vision.c: bind; then pixels [n, S, S, 3] -> features [n, side*side, width] */
+dsvl_vision *dsvl_vision_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
+void dsvl_vision_free(dsvl_vision *vision);
+int dsvl_vision_run(const dsvl_vision *vision, kern_context *context, const dsvl_processor_config *processor,
+                    const uint8_t *tiles, int n, float *features, dsvl_error *err);
+
+/* projector.c: features [n, side*side, width] -> [n, out_side*out_side, output] */
+dsvl_projector *dsvl_projector_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
+void dsvl_projector_free(dsvl_projector *projector);
+int dsvl_projector_side(const dsvl_projector *projector);
+int dsvl_projector_run(const dsvl_projector *projector, kern_context *context, const float *features, int n,
+                       float *out, dsvl_error *err);
+
+/* decoder.c */
+dsvl_decoder *dsvl_decoder_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
+void dsvl_decoder_free(dsvl_decoder *decoder);
+
+/* session.c, for tests: watch the output of each decoder layer and the logits of every row fed. */
+void dsvl_session_probe(dsvl_session *session, dsvl_probe_fn probe, void *user);
+
+#endif
