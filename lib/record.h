@@ -42,6 +42,7 @@ void dsvl_record_free(dsvl_record *record); /* NULL-safe */
 const char *dsvl_record_kind(const dsvl_record *record);                  /* "" when absent */
 bool dsvl_record_is(const dsvl_record *record, const char *kind);
 const char *dsvl_record_get(const dsvl_record *record, const char *key); /* NULL when absent */
+/* Bytes of value that are not UTF-8 (file names) are stored as U+FFFD. */
 int dsvl_record_set(dsvl_record *record, const char *key, const char *value, dsvl_error *err);
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))
@@ -74,6 +75,10 @@ typedef struct dsvl_reader dsvl_reader;
 /* Limits on what a record may claim; a larger claim is an error before any memory is taken. */
 #define DSVL_RECORD_LIMIT ((uint64_t)4 << 30)
 
+/* The text as valid UTF-8: every byte outside a well-formed sequence becomes U+FFFD. Owned (dsvl_dealloc), NULL when
+ * memory is out. */
+char *dsvl_utf8(const char *text, size_t length);
+
 /* Read records from a descriptor (borrowed). `name` stands in messages ("standard input"). */
 dsvl_reader *dsvl_reader_new(int descriptor, const char *name, dsvl_error *err);
 void dsvl_reader_free(dsvl_reader *reader);
@@ -82,6 +87,8 @@ void dsvl_reader_free(dsvl_reader *reader);
 int dsvl_reader_next(dsvl_reader *reader, dsvl_record **record, dsvl_error *err);
 /* Look at the first n <= 16 bytes without consuming them (to tell a stream from a picture): how many there are. */
 long dsvl_reader_peek(dsvl_reader *reader, unsigned char *bytes, size_t n, dsvl_error *err);
+/* Whether the next record (or its first bytes) can be read without waiting. */
+bool dsvl_reader_ready(const dsvl_reader *reader);
 /* Take all remaining bytes (a picture on standard input). *data is owned. */
 int dsvl_reader_slurp(dsvl_reader *reader, size_t limit, unsigned char **data, size_t *length, dsvl_error *err);
 

@@ -21,7 +21,8 @@ typedef struct dsvl_st_entry {
 } dsvl_st_entry;
 
 typedef struct dsvl_st_header {
-    dsvl_st_entry *entries; /* sorted by begin */
+    dsvl_st_entry *entries;         /* sorted by begin */
+    const dsvl_st_entry **by_name; /* the same, sorted by name */
     size_t count;
     uint64_t data_bytes;
     json_t *metadata; /* object of strings, never NULL after a successful parse */
