@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+bool cli_quiet, cli_verbose;
+static const char *program_name = "dsvl";
+static bool progress_shown;
+
+int cli_status(dsvl_code code)
+{
+    switch (code) {
+    case DSVL_OK: return CLI_OK;
+    case DSVL_E_USAGE: return CLI_USAGE;
+    case DSVL_E_MODEL: return CLI_MODEL;
+    case DSVL_E_INPUT: return CLI_INPUT;
+    case DSVL_E_IO: return CLI_OUTPUT;
+    case DSVL_E_LIMIT:
+    case DSVL_E_MEMORY: return CLI_RESOURCE;
+    case DSVL_E_INTERNAL: break;
+    }
+    return CLI_INTERNAL;
+}
+
+/* ---- messages ---- */
+
+static void message(const char *format, va_list args)
+{
+    if (progress_shown) cli_progress_end();
+    char text[2048];
+    vsnprintf(text, sizeof text, format, args);
+    for (char *p = text; *p; p++) { /* names and library texts may hold terminal controls */
+        if ((unsigned char)*p < 32 || *p == 127) *p = ' ';
+    }
+    fprintf(stderr, "%s: %s\n", program_name, text);
+}
+
+void cli_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    message(format, args);
+    va_end(args);
+}
+
+void cli_warn(const char *format, ...)
+{
+    if (cli_quiet) return;
+    va_list args;
+    va_start(args, format);
+    message(format, args);
+    va_end(args);
+}
+
+void cli_note(const char *format, ...)
+{
+    if (!cli_verbose) return;
+    va_list args;
+    va_start(args, format);
+    message(format, args);
+    va_end(args);
+}
+
+int cli_fail(const dsvl_error *err)
+{
+    cli_error("%s", err->message[0] ? err->message : "failed without a message");
+    return cli_status(err->code == DSVL_OK ? DSVL_E_INTERNAL : err->code);
+}
+
+int cli_usage(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    message(format, args);
+    va_end(args);
+    fprintf(stderr, "Try '%s --help'.\n", program_name);
+    return CLI_USAGE;
+}
+
+/* ---- options ---- */
+
+static void print_help(const cli_program *program)
+{
+    printf("Usage: %s %s\n%s\n\n", program->name, program->synopsis, program->summary);
+    for (int i = 0; i < program->count; i++) {
+        const cli_option *o = &program->options[i];
+        char left[64], letter[8] = "    ";
+        if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        if (strlen(left) > 28) printf("  %s\n%32s%s\n", left, "", o->help);
+        else printf("  %-30s%s\n", left, o->help);
+    }
+    printf("  %-30s%s\n  %-30s%s\n", "    --help", "print this and exit", "    --version", "print the version and exit");
+    printf("\nThe manual page %s(1) has examples and the exit statuses.\n", program->name);
+}
+
+static bool parse_size(const char *text, uint64_t *bytes)
+{
+    char *end;
+    errno = 0;
+    double x = strtod(text, &end);
+    const char *units = "KMGT", *unit = *end ? strchr(units, *end >= 'a' ? *end - 32 : *end) : NULL;
+    double scale = unit ? exp2(10.0 * (double)(unit - units + 1)) : 1;
+    if (unit) end++;
+    if (end[0] == 'i' && unit) end++;
+    if (*end == 'B') end++;
+    if (end == text || *end || errno || !(x >= 0) || x * scale > 0x1p62) return false;
+    *bytes = (uint64_t)(x * scale);
+    return true;
+}
+
+/* Store a value; exits with a usage message when it is malformed or out of range. */
+static void store(const cli_option *o, const char *value)
+{
+    char *end = NULL;
+    errno = 0;
+    switch (o->type) {
+    case CLI_FLAG: *(bool *)o->target = true; return;
+    case CLI_OFF: *(bool *)o->target = false; return;
+    case CLI_STRING: *(const char **)o->target = value; return;
+    case CLI_INT: {
+        long n = strtol(value, &end, 10);
+        if (end == value || *end || errno || (double)n < o->low || (double)n > o->high) {
+            exit(cli_usage("--%s takes a whole number from %.0f to %.0f, not \"%s\"", o->name, o->low, o->high, value));
+        }
+        *(long *)o->target = n;
+        return;
+    }
+    case CLI_REAL: {
+        double x = strtod(value, &end);
+        if (end == value || *end || errno || !(x >= o->low && x <= o->high)) {
+            exit(cli_usage("--%s takes a number from %g to %g, not \"%s\"", o->name, o->low, o->high, value));
+        }
+        *(double *)o->target = x;
+        return;
+    }
+    case CLI_SIZE:
+        if (!parse_size(value, o->target)) {
+            exit(cli_usage("--%s takes a size such as 800M or 12G, not \"%s\"", o->name, value));
+        }
+        return;
+    }
+}
+
+static const cli_option *find_long(const cli_program *program, const char *name, size_t length)
+{
+    for (int i = 0; i < program->count; i++) {
+        const cli_option *o = &program->options[i];
+        if (strlen(o->name) == length && strncmp(o->name, name, length) == 0) return o;
+    }
+    return NULL;
+}
+
+static const cli_option *find_letter(const cli_program *program, char letter)
+{
+    for (int i = 0; i < program->count; i++) {
+        if (program->options[i].letter == letter) return &program->options[i];
+    }
+    return NULL;
+}
+
+static const char *next_value(const cli_option *o, int argc, char **argv, int *i)
+{
+    if (*i + 1 >= argc) exit(cli_usage("--%s needs a value: --%s %s", o->name, o->name, o->argument));
+    return argv[++*i];
+}
+
+static void parse_long(const cli_program *program, int argc, char **argv, int *i)
+{
+    const char *name = argv[*i] + 2, *equals = strchr(name, '=');
+    if (strcmp(name, "help") == 0) {
+        print_help(program);
+        exit(fflush(stdout) ? CLI_OUTPUT : CLI_OK);
+    }
+    if (strcmp(name, "version") == 0) {
+        printf("%s %s\n", program->name, DSVL_VERSION);
+        exit(fflush(stdout) ? CLI_OUTPUT : CLI_OK);
+    }
+    const cli_option *o = find_long(program, name, equals ? (size_t)(equals - name) : strlen(name));
+    if (!o) exit(cli_usage("there is no option %s", argv[*i]));
+    if (o->argument) store(o, equals ? equals + 1 : next_value(o, argc, argv, i));
+    else if (equals) exit(cli_usage("--%s takes no value", o->name));
+    else store(o, NULL);
+}
+
+static void parse_letters(const cli_program *program, int argc, char **argv, int *i)
+{
+    for (const char *p = argv[*i] + 1; *p; p++) {
+        const cli_option *o = find_letter(program, *p);
+        if (!o) exit(cli_usage("there is no option -%c", *p));
+        if (o->argument) {
+            store(o, p[1] ? p + 1 : next_value(o, argc, argv, i));
+            return;
+        }
+        store(o, NULL);
+    }
+}
+
+int cli_parse(const cli_program *program, int argc, char **argv)
+{
+    program_name = program->name;
+    signal(SIGPIPE, SIG_IGN);
+    int operands = 0;
+    bool options = true;
+    for (int i = 1; i < argc; i++) {
+        bool dash = options && argv[i][0] == '-' && argv[i][1];
+        if (dash && strcmp(argv[i], "--") == 0) options = false;
+        else if (dash && argv[i][1] == '-') parse_long(program, argc, argv, &i);
+        else if (dash) parse_letters(program, argc, argv, &i);
+        else argv[operands++] = argv[i];
+    }
+    return operands;
+}
+
+/* ---- progress ---- */
+
+double cli_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void cli_progress(const char *unit, size_t done, size_t total)
+{
+    static double begun, drawn;
+    static int terminal = -1;
+    if (terminal < 0) terminal = isatty(STDERR_FILENO);
+    if (!terminal || cli_quiet) return;
+    double now = cli_seconds();
+    if (begun == 0) begun = now;
+    if (now - drawn < 0.25 && done != total) return;
+    drawn = now;
+    double rate = now > begun ? (double)done / (now - begun) : 0;
+    char left[48] = "";
+    if (total > done && rate > 0) {
+        long seconds = (long)ceil((double)(total - done) / rate);
+        snprintf(left, sizeof left, ", %ld:%02ld:%02ld left", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    }
+    char of[32] = "";
+    if (total) snprintf(of, sizeof of, "/%zu", total);
+    fprintf(stderr, "\r\033[K%s: %zu%s %s, %.2f/s%s", program_name, done, of, unit, rate, left);
+    progress_shown = true;
+}
+
+void cli_progress_end(void)
+{
+    if (!progress_shown) return;
+    fprintf(stderr, "\r\033[K");
+    progress_shown = false;
+}
+
+/* ---- filters over records ---- */
+
+static const char *stage_of(const cli_program *program)
+{
+    return strncmp(program->name, "dsvl-", 5) == 0 ? program->name + 5 : program->name;
+}
+
+int cli_stamp(const cli_program *program, dsvl_record *record, const char *settings, double seconds, dsvl_error *err)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "%s %s%s%s", program->name, DSVL_VERSION, *settings ? " " : "", settings);
+    if (dsvl_record_append(record, DSVL_KEY_MADE_BY, "; ", text, err)) return -1;
+    snprintf(text, sizeof text, "%s=%.4f", stage_of(program), seconds);
+    return dsvl_record_append(record, DSVL_KEY_SECONDS, " ", text, err);
+}
+
+/* One record through the step; a failure of the page becomes an error record, which is counted. */
+static int filter_record(const cli_program *program, dsvl_record *record, const char *kind, cli_step_fn step, void *user,
+                         dsvl_error *err)
+{
+    if (kind && !dsvl_record_is(record, kind)) return 0;
+    dsvl_error page = {0};
+    if (step(user, record, &page) == 0) return 0;
+    if (page.code == DSVL_E_IO) {
+        *err = page;
+        return -1;
+    }
+    cli_error("%s", page.message);
+    return dsvl_record_to_error(record, stage_of(program), &page, err);
+}
+
+int cli_filter(const cli_program *program, cli_input *input, const char *kind, cli_step_fn step, void *user)
+{
+    dsvl_error err = {0};
+    dsvl_record *record = NULL;
+    dsvl_writer *writer = dsvl_writer_new(STDOUT_FILENO, "standard output", &err);
+    int more = writer ? 1 : -1;
+    size_t done = 0;
+    while (more == 1 && (more = cli_input_next(input, &record, &err)) == 1) {
+        if (filter_record(program, record, kind, step, user, &err) || dsvl_writer_put(writer, record, &err)) more = -1;
+        dsvl_record_free(record);
+        record = NULL;
+        cli_progress("pages", ++done, 0);
+    }
+    /* A stream that is cut short must not look whole: no end record then. */
+    if (more == 0 && dsvl_writer_end(writer, &err)) more = -1;
+    cli_progress_end();
+    int status = more < 0 ? cli_fail(&err) : dsvl_writer_count(writer, "error") ? CLI_PARTIAL : CLI_OK;
+    dsvl_writer_free(writer);
+    return status;
+}

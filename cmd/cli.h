@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every program does alike: options, messages, progress, input files, exit statuses. This is the only code
+ * that prints or decides how a program ends. */
+#ifndef DSVL_CMD_CLI_H
+#define DSVL_CMD_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/record.h"
+
+/* Exit statuses, as the EXIT STATUS table of every manual page has them. */
+enum {
+    CLI_OK = 0,
+    CLI_PARTIAL = 1,  /* some documents or pages failed; each left an error record or line */
+    CLI_USAGE = 2,    /* the command line is wrong */
+    CLI_MODEL = 3,    /* the model folder cannot be used */
+    CLI_INPUT = 4,    /* the input stream or list is unreadable, malformed or cut short */
+    CLI_OUTPUT = 5,   /* output cannot be written: disk full, reader gone */
+    CLI_RESOURCE = 6, /* out of memory or over a stated limit */
+    CLI_INTERNAL = 7, /* a fault of dsvl's own: please report it */
+};
+int cli_status(dsvl_code code);
+
+typedef enum cli_type {
+    CLI_FLAG,   /* bool *: set to true */
+    CLI_OFF,    /* bool *: set to false (--no-...) */
+    CLI_STRING, /* const char ** */
+    CLI_INT,    /* long *, in [low, high] */
+    CLI_REAL,   /* double *, in [low, high] */
+    CLI_SIZE,   /* uint64_t *: bytes, with K, M, G, T for powers of 1024 */
+} cli_type;
+
+typedef struct cli_option {
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
+    cli_type type;
+    void *target;
+    const char *argument; /* "DIR" in the help; NULL for flags */
+    const char *help;     /* one line */
+    double low, high;
+} cli_option;
+
+typedef struct cli_program {
+    const char *name;     /* "dsvl-tile" */
+    const char *synopsis; /* "[OPTION...] [FILE...]" */
+    const char *summary;  /* what it does, one or two lines */
+    const cli_option *options;
+    int count;
+} cli_program;
+
+/* Options every program has; put CLI_COMMON into the table. */
+extern bool cli_quiet, cli_verbose;
+#define CLI_COMMON                                                                                                   \
+    {"quiet", 'q', CLI_FLAG, &cli_quiet, NULL, "print errors only", 0, 0},                                           \
+        {"verbose", 'v', CLI_FLAG, &cli_verbose, NULL, "say what is being done", 0, 0}
+
+/* Parse options (GNU style: --name=VALUE, --name VALUE, -nVALUE, "--" ends them; operands may stand between), in place:
+ * argv[0 .. result) are the operands. --help and --version print to standard output and exit 0; a mistake prints what
+ * is wrong to standard error and exits 2. Also sets up what a program needs: SIGPIPE is ignored, so that a closed
+ * pipe is an error like any other. */
+int cli_parse(const cli_program *program, int argc, char **argv);
+
+/* Messages on standard error: "dsvl-tile: report.pdf, page 3: ...". cli_error always, cli_warn unless --quiet,
+ * cli_note with --verbose. */
+#if defined(__GNUC__)
+#define CLI_PRINTF __attribute__((format(printf, 1, 2)))
+#else
+#define CLI_PRINTF
+#endif
+CLI_PRINTF void cli_error(const char *format, ...);
+CLI_PRINTF void cli_warn(const char *format, ...);
+CLI_PRINTF void cli_note(const char *format, ...);
+/* Print the error and return its exit status, so that `return cli_fail(&err)` ends a program. */
+int cli_fail(const dsvl_error *err);
+/* A usage mistake found after parsing: prints it with a hint at --help and returns CLI_USAGE. */
+CLI_PRINTF int cli_usage(const char *format, ...);
+
+/* Progress on standard error when that is a terminal and --quiet was not given: done, rate, time left (total 0: not
+ * known). Calls are cheap; lines are drawn a few times a second. */
+void cli_progress(const char *unit, size_t done, size_t total);
+void cli_progress_end(void);
+
+double cli_seconds(void); /* monotonic clock */
+
+/* The records of the files given, or of standard input when there are none ("-" is standard input too). */
+typedef struct cli_input cli_input;
+cli_input *cli_input_new(char **files, int count, dsvl_error *err);
+void cli_input_free(cli_input *input);
+int cli_input_next(cli_input *input, dsvl_record **record, dsvl_error *err); /* 1, 0, -1 as dsvl_reader_next */
+bool cli_input_ready(const cli_input *input); /* the next record can be read without waiting */
+/* The reader of the file now open, for programs that look at its first bytes (dsvl_reader_peek); NULL at the end.
+ * cli_input_skip closes it, after which the next file is opened. */
+dsvl_reader *cli_input_reader(cli_input *input, dsvl_error *err);
+const char *cli_input_name(const cli_input *input);
+void cli_input_skip(cli_input *input);
+
+/* A filter over records: every record of `kind` goes through `step`, which changes it in place or fills *err; a record
+ * that fails becomes an error record; everything else passes through untouched; the stream is closed with its end
+ * record. Returns the program's exit status. step may be called with any kind if kind is NULL. */
+typedef int (*cli_step_fn)(void *user, dsvl_record *record, dsvl_error *err);
+int cli_filter(const cli_program *program, cli_input *input, const char *kind, cli_step_fn step, void *user);
+
+/* Stamp a record as this stage leaves it: made_by ("dsvl-tile 0.1.0 --per=page") and seconds ("tile=0.004"). settings
+ * holds what changes the result, "" when nothing does. */
+int cli_stamp(const cli_program *program, dsvl_record *record, const char *settings, double seconds, dsvl_error *err);
+
+#endif
