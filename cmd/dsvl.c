@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The front door: `dsvl ask FILE... PROMPT` runs the pipeline with pipes between the programs, `dsvl STAGE ...` runs one
+ * of them, as git does. It computes nothing itself. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmd/cli.h"
+
+/* The pipeline, left to right. */
+enum { RASTERIZE = 1, TILE = 2, ENCODE = 4, ANSWER = 8, ALL = 15, STAGES = 4 };
+static const char *const stage_names[STAGES] = {"dsvl-rasterize", "dsvl-tile", "dsvl-encode", "dsvl-answer"};
+
+/* Options of `dsvl ask`: each goes as it is to the stages in the mask. */
+static const struct option_route {
+    const char *name;
+    char letter;
+    int stages;
+    const char *argument;
+    const char *help;
+} routes[] = {
+    {"model", 'm', TILE | ENCODE | ANSWER, "DIR", "model folder (default: the embedded model)"},
+    {"prompt", 'p', ANSWER, "PROMPT", "the question; all operands are then files"},
+    {"prompts", 0, ANSWER, "FILE", "JSON Lines of id and prompt, all asked of every page"},
+    {"pages", 0, RASTERIZE, "LIST", "pages such as 1-3,7,-1"},
+    {"dpi", 0, RASTERIZE, "N", "resolution of PDF pages"},
+    {"scale-to", 0, RASTERIZE, "N", "long side of a page in pixels"},
+    {"crop", 0, RASTERIZE, "X0,Y0,X1,Y1", "part of the page, in points"},
+    {"trim", 0, RASTERIZE, NULL, "cut to the ink"},
+    {"password-file", 0, RASTERIZE, "FILE", "password of encrypted documents"},
+    {"per", 0, TILE | ANSWER, "page|document", "ask of every page, or of all pages together"},
+    {"threads", 0, ENCODE | ANSWER, "N", "threads (default: one per processor)"},
+    {"max-memory", 0, ENCODE | ANSWER, "SIZE", "working memory of each stage"},
+    {"max-tokens", 0, ANSWER, "N", "longest answer"},
+    {"temperature", 0, ANSWER, "T", "0: greedy (default)"},
+    {"top-p", 0, ANSWER, "P", "keep the likeliest tokens up to this probability"},
+    {"repetition-penalty", 0, ANSWER, "R", "1: none (default)"},
+    {"seed", 0, ANSWER, "N", "seed of the sampling"},
+    {"text", 0, ANSWER, NULL, "print the answers alone"},
+    {"stream", 0, ANSWER, NULL, "show text as it comes"},
+    {"quiet", 'q', ALL, NULL, "print errors only"},
+    {"verbose", 'v', ALL, NULL, "say what is being done"},
+};
+enum { ROUTES = sizeof routes / sizeof *routes, MAX_ARGS = 4096 };
+
+typedef struct pipeline {
+    char *argv[STAGES][MAX_ARGS];
+    int argc[STAGES];
+    pid_t pid[STAGES];
+} pipeline;
+
+/* The folder this program stands in; the stages stand beside it. */
+static int own_folder(char folder[4096])
+{
+    ssize_t n = readlink("/proc/self/exe", folder, 4095);
+    if (n <= 0) return -1;
+    folder[n] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (!slash) return -1;
+    *slash = '\0';
+    return 0;
+}
+
+static int run_stage(const char *folder, const char *name, char **argv)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/dsvl-%s", folder, name);
+    argv[0] = path;
+    execv(path, argv);
+    if (errno == ENOENT) return cli_usage("there is no stage \"%s\"", name);
+    cli_error("cannot run %s: %s", path, strerror(errno));
+    return CLI_INTERNAL;
+}
+
+static void give(pipeline *line, int stages, char *argument)
+{
+    for (int s = 0; s < STAGES; s++) {
+        if (!(stages >> s & 1)) continue;
+        if (line->argc[s] >= MAX_ARGS - 1) {
+            cli_error("more than %d arguments; give the files with dsvl-rasterize --files-from", MAX_ARGS);
+            exit(CLI_USAGE);
+        }
+        line->argv[s][line->argc[s]++] = argument;
+    }
+}
+
+static const struct option_route *find_route(const char *argument)
+{
+    for (int i = 0; i < ROUTES; i++) {
+        size_t n = strlen(routes[i].name);
+        if (argument[1] == '-' ? strncmp(argument + 2, routes[i].name, n) == 0 &&
+                                     (argument[2 + n] == '\0' || argument[2 + n] == '=')
+                               : routes[i].letter && argument[1] == routes[i].letter) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+static int print_ask_help(void)
+{
+    printf("Usage: dsvl ask [OPTION...] FILE... PROMPT\n"
+           "Ask a question of every page of PDF, TIFF, JPEG and PNG files; answers are JSON Lines.\n\n");
+    for (int i = 0; i < ROUTES; i++) {
+        char left[64], letter[8] = "    ";
+        if (routes[i].letter) snprintf(letter, sizeof letter, "-%c, ", routes[i].letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, routes[i].name, routes[i].argument ? " " : "",
+                 routes[i].argument ? routes[i].argument : "");
+        printf("  %-32s%s\n", left, routes[i].help);
+    }
+    printf("\nThe manual page dsvl(1) has examples and the exit statuses.\n");
+    return fflush(stdout) ? CLI_OUTPUT : CLI_OK;
+}
+
+/* Route the command line to the stages. Returns -1, or the exit status to end with. */
+static int route(pipeline *line, int argc, char **argv)
+{
+    static char dash_p[] = "-p", dashes[] = "--";
+    bool prompt_given = false, options = true;
+    int operands = 0;
+    for (int i = 0; i < argc; i++) {
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+        } else if (options && strcmp(argv[i], "--help") == 0) {
+            return print_ask_help();
+        } else if (options && argv[i][0] == '-' && argv[i][1]) {
+            const struct option_route *r = find_route(argv[i]);
+            if (!r) return cli_usage("there is no option %s", argv[i]);
+            give(line, r->stages, argv[i]);
+            prompt_given = prompt_given || strncmp(r->name, "prompt", 6) == 0;
+            bool value_follows = r->argument && (argv[i][1] == '-' ? !strchr(argv[i], '=') : !argv[i][2]);
+            if (value_follows && i + 1 == argc) return cli_usage("%s needs a value: %s", argv[i], r->argument);
+            if (value_follows) give(line, r->stages, argv[++i]);
+        } else {
+            argv[operands++] = argv[i];
+        }
+    }
+    int files = operands - !prompt_given;
+    if (files < 1) return cli_usage(prompt_given ? "no file is named" : "dsvl ask takes files and, last, a prompt");
+    if (!prompt_given) {
+        give(line, ANSWER, dash_p);
+        give(line, ANSWER, argv[operands - 1]);
+    }
+    give(line, RASTERIZE, dashes);
+    for (int i = 0; i < files; i++) give(line, RASTERIZE, argv[i]);
+    return -1;
+}
+
+/* Start stage s reading from `input`; returns the descriptor that the next stage reads from, -1 on failure. */
+static int start(pipeline *line, int s, const char *folder, int input)
+{
+    int ends[2] = {-1, -1};
+    if (s + 1 < STAGES && pipe2(ends, O_CLOEXEC)) {
+        cli_error("cannot make a pipe: %s", strerror(errno));
+        return -1;
+    }
+    line->pid[s] = fork();
+    if (line->pid[s] == 0) {
+        if (s > 0) dup2(input, STDIN_FILENO);
+        if (s + 1 < STAGES) dup2(ends[1], STDOUT_FILENO);
+        _exit(run_stage(folder, stage_names[s] + 5, line->argv[s]));
+    }
+    if (line->pid[s] < 0) cli_error("cannot start %s: %s", stage_names[s], strerror(errno));
+    if (s > 0) close(input);
+    if (ends[1] >= 0) close(ends[1]);
+    if (line->pid[s] < 0 && ends[0] >= 0) close(ends[0]);
+    return line->pid[s] < 0 ? -1 : ends[0];
+}
+
+/* Wait for all stages and say which failed first. A stage that only lost its reader is not the cause. */
+static int finish(pipeline *line, int started)
+{
+    int cause = -1, status[STAGES], result = CLI_OK;
+    for (int s = 0; s < started; s++) {
+        int raw;
+        while (waitpid(line->pid[s], &raw, 0) < 0 && errno == EINTR) continue;
+        status[s] = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+        if (status[s] == CLI_PARTIAL) result = CLI_PARTIAL;
+    }
+    for (int s = 0; s < started; s++) {
+        if (cause < 0 && status[s] > CLI_PARTIAL && (status[s] != CLI_OUTPUT || s + 1 == STAGES)) cause = s;
+    }
+    for (int s = 0; s < started && cause < 0; s++) {
+        if (status[s] > CLI_PARTIAL) cause = s;
+    }
+    if (cause < 0) return started == STAGES ? result : CLI_INTERNAL;
+    if (status[cause] > 128) cli_error("%s was ended by signal %d", stage_names[cause], status[cause] - 128);
+    else cli_error("%s failed first, with exit status %d", stage_names[cause], status[cause]);
+    return status[cause] > 128 ? CLI_INTERNAL : status[cause];
+}
+
+static int ask(const char *folder, int argc, char **argv)
+{
+    static pipeline line;
+    for (int s = 0; s < STAGES; s++) line.argc[s] = 1;
+    int status = route(&line, argc, argv);
+    if (status >= 0) return status;
+    int started = 0;
+    for (int input = -1; started < STAGES; started++) {
+        input = start(&line, started, folder, input);
+        if (line.pid[started] < 0) break;
+        if (input < 0 && started + 1 < STAGES) break;
+    }
+    return finish(&line, started);
+}
+
+int main(int argc, char **argv)
+{
+    static const cli_program program = {
+        "dsvl", "ask [OPTION...] FILE... PROMPT\n       dsvl STAGE [OPTION...]",
+        "Read documents with DeepSeek-VL models on CPUs. `dsvl ask` runs the whole pipeline;\n"
+        "a STAGE is rasterize, tile, encode or answer: dsvl STAGE --help.",
+        NULL, 0};
+    char folder[4096];
+    char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+    cli_parse(&program, name ? 1 : argc, argv); /* --help and --version */
+    if (!name) return cli_usage("nothing to do: dsvl ask FILE... PROMPT");
+    if (own_folder(folder)) {
+        cli_error("cannot find my own folder through /proc/self/exe");
+        return CLI_INTERNAL;
+    }
+    if (strcmp(name, "ask") == 0) return ask(folder, argc - 2, argv + 2);
+    if (strchr(name, '/')) return cli_usage("there is no stage \"%s\"", name);
+    return run_stage(folder, name, argv + 1);
+}
