@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A checkpoint: model.safetensors, or shards with model.safetensors.index.json, memory-mapped read-only and shared
  * between processes. Tensors are bound to struct fields by tables; anything missing, surplus, misshapen or of an
- * unsupported type is an error that names it. */
+ * unsupported type is an error that names it.
+ *
+ * Numbers that are not finite: every vector that is bound is checked, and every matrix of a checkpoint of at most
+ * DSVL_SCAN_LIMIT bytes. Reading all of a larger one would cost seconds before the first page; there a NaN in a matrix is
+ * found by the check on the output of the stage that used it. */
 #ifndef DSVL_LIB_CHECKPOINT_H
 #define DSVL_LIB_CHECKPOINT_H
 
 #include "kernels/kernels.h"
 #include "lib/safetensors.h"
+
+#define DSVL_SCAN_LIMIT ((uint64_t)256 << 20)
 
 typedef struct dsvl_checkpoint dsvl_checkpoint;
 
@@ -29,6 +35,22 @@ int dsvl_checkpoint_vector(dsvl_checkpoint *checkpoint, const char *name, int64_
 void dsvl_checkpoint_ignore(dsvl_checkpoint *checkpoint, const char *prefix);
 /* After binding all: error naming the first tensor with one of the prefixes that nobody bound or ignored. */
 int dsvl_checkpoint_surplus(const dsvl_checkpoint *checkpoint, const char *prefix, dsvl_error *err);
+/* A table row that binds one tensor to one field of a struct: rank 1 to 4, each dimension an index into the `sizes` that
+ * come with the table. '#' in the name stands for the number given to dsvl_checkpoint_bind. */
+typedef enum dsvl_bind_type { DSVL_BIND_MATRIX, DSVL_BIND_VECTOR } dsvl_bind_type;
+typedef struct dsvl_binding {
+    const char *name;
+    size_t offset; /* of a kern_weight (MATRIX: shape[0] rows, the product of the rest cols) or a const float * (VECTOR) */
+    dsvl_bind_type type;
+    int rank;
+    unsigned char dim[4];
+} dsvl_binding;
+int dsvl_checkpoint_bind(dsvl_checkpoint *checkpoint, const dsvl_binding *table, size_t count, int number,
+                         const int64_t *sizes, void *fields, dsvl_error *err);
+
+/* Whether all values are finite: one pass over the bits of the exponents. */
+bool dsvl_all_finite(const float *values, size_t n);
+
 /* Hash that identifies the folder: see dsvl_model_hash. */
 int dsvl_checkpoint_hash(const dsvl_checkpoint *checkpoint, const char *folder, char hex[65], dsvl_error *err);
 

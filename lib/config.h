@@ -36,6 +36,7 @@ typedef enum dsvl_projector_type {
 typedef struct dsvl_projector_config {
     dsvl_projector_type type;
     int input, output, depth, ratio, downsample; /* input = tower width, output = n_embed */
+    bool token_pooling; /* a linear layer over 2x2 patches before the projector; no released model has it */
     bool global_first; /* global_view_pos == "head" */
 } dsvl_projector_config;
 
@@ -76,8 +77,18 @@ typedef struct dsvl_config {
     int preferred_em_px; /* type size the model reads best, pixels per em; 0: not said (key dsvl_preferred_em_px) */
 } dsvl_config;
 
-/* Read and check a folder's files. Unknown model types and inconsistent numbers are errors naming file and key. */
+/* Read and check a folder's files. Unknown model types and inconsistent numbers are errors naming file and key. A key that
+ * is absent takes the default of the published configuration class. */
 int dsvl_config_read(dsvl_config *config, const char *folder, dsvl_error *err);
 int dsvl_processor_config_read(dsvl_processor_config *config, const char *folder, dsvl_error *err);
+/* The same from bytes (fuzzing); `where` names them in messages. */
+int dsvl_config_parse(dsvl_config *config, const char *json, size_t length, const char *where, dsvl_error *err);
+int dsvl_processor_config_parse(dsvl_processor_config *config, const char *json, size_t length, const char *where,
+                                dsvl_error *err);
+/* Whether the processor cuts tiles that this model can take, and counts the tokens that it makes of them. */
+int dsvl_config_match(const dsvl_config *config, const dsvl_processor_config *processor, const char *folder,
+                      dsvl_error *err);
+/* Side of the token square that a tile becomes: after downsampling, a row that is not full counts. */
+int dsvl_config_tile_side(const dsvl_config *config);
 
 #endif

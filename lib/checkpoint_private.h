@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What checkpoint.c and checkpoint_bind.c share. */
+#ifndef DSVL_LIB_CHECKPOINT_PRIVATE_H
+#define DSVL_LIB_CHECKPOINT_PRIVATE_H
+
+#include "lib/checkpoint.h"
+
+typedef struct shard {
+    char *name, *path;
+    unsigned char *map; /* [size], read-only and shared */
+    size_t size;
+    const unsigned char *data; /* behind the header */
+    dsvl_st_header header;     /* its tensors' data point into the mapping */
+} shard;
+
+/* One tensor: where it is, and whether somebody asked for it. */
+typedef struct slot {
+    const char *name;
+    const dsvl_tensor *tensor;
+    const shard *shard;
+    bool used;
+} slot;
+
+struct dsvl_checkpoint {
+    shard *shards;
+    size_t shard_count;
+    slot *slots; /* by name */
+    size_t count;
+    uint64_t data_bytes;
+    bool scan;    /* small enough to check every weight when it is bound */
+    void **owned; /* widened vectors */
+    size_t owned_count, owned_capacity;
+};
+
+slot *dsvl_checkpoint_slot(const dsvl_checkpoint *checkpoint, const char *name);
+
+#endif
