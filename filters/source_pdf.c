@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* PDF pages through poppler-glib and cairo: the only file that includes poppler.h, linked into dsvl-rasterize alone. */
+#include <math.h>
+#include <poppler.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "filters/pixels.h"
+#include "filters/source.h"
+#include "lib/alloc.h"
+
+typedef struct pdf_state {
+    PopplerDocument *document;
+    cairo_surface_t *surface; /* kept between pages of one size */
+    char complaint[320];      /* Poppler's own messages since the last clear_complaints */
+} pdf_state;
+
+/* Poppler reads on where it can and says what it met through GLib's log: keep the first few messages, print none. */
+static void keep_complaint(const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer user)
+{
+    (void)domain, (void)level;
+    pdf_state *pdf = user;
+    if (!message || strstr(pdf->complaint, message)) return;
+    size_t used = strlen(pdf->complaint);
+    snprintf(pdf->complaint + used, sizeof pdf->complaint - used, "%s%s", used ? "; " : "", message);
+}
+
+static GLogFunc listen_to(pdf_state *pdf)
+{
+    pdf->complaint[0] = '\0';
+    return g_log_set_default_handler(keep_complaint, pdf);
+}
+
+static void listen_no_more(GLogFunc before)
+{
+    g_log_set_default_handler(before, NULL);
+}
+
+static bool pdf_detect(const unsigned char *data, size_t length)
+{
+    size_t end = length < 1024 ? length : 1024; /* a few bytes of mail header or BOM may stand before the mark */
+    return memmem(data, end, "%PDF-", 5) != NULL;
+}
+
+/* ---- opening ---- */
+
+static void pdf_close(dsvl_source *source)
+{
+    pdf_state *pdf = source->state;
+    if (!pdf) return;
+    GLogFunc before = listen_to(pdf);
+    if (pdf->surface) cairo_surface_destroy(pdf->surface);
+    if (pdf->document) g_object_unref(pdf->document);
+    listen_no_more(before);
+    dsvl_dealloc(pdf);
+    source->state = NULL;
+}
+
+/* A whole file ends with startxref, an offset and %%EOF; some writers and mail gateways add a little after it. */
+static bool has_end_mark(const unsigned char *data, size_t length)
+{
+    size_t tail = length < 2048 ? length : 2048;
+    return memmem(data + length - tail, tail, "%%EOF", 5) || memmem(data + length - tail, tail, "startxref", 9);
+}
+
+static int cannot_open(const pdf_state *pdf, const GError *why, bool with_password, dsvl_error *err)
+{
+    if (why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED) {
+        return dsvl_fail(err, DSVL_E_INPUT, with_password ? "the password in --password-file does not open this PDF"
+                                                          : "the PDF is encrypted; give its password with --password-file");
+    }
+    return dsvl_fail(err, DSVL_E_INPUT, "cannot be read as PDF: %s%s%s", why ? why->message : "unknown reason",
+                     pdf->complaint[0] ? ": " : "", pdf->complaint);
+}
+
+static int pdf_open(dsvl_source *source, dsvl_error *err)
+{
+    pdf_state *pdf = dsvl_alloc_zero(1, sizeof *pdf);
+    if (!pdf) return dsvl_fail_memory(err, sizeof *pdf);
+    source->state = pdf;
+    const char *password = source->options.password;
+    GError *why = NULL;
+    GLogFunc before = listen_to(pdf);
+    GBytes *bytes = g_bytes_new_static(source->data, source->length);
+    pdf->document = poppler_document_new_from_bytes(bytes, NULL, &why);
+    bool locked = !pdf->document && why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED;
+    if (locked && password) {
+        g_clear_error(&why);
+        pdf->document = poppler_document_new_from_bytes(bytes, password, &why);
+    }
+    g_bytes_unref(bytes);
+    source->pages = pdf->document ? poppler_document_get_n_pages(pdf->document) : 0;
+    listen_no_more(before);
+    int status = 0;
+    if (!pdf->document) {
+        status = cannot_open(pdf, why, password != NULL, err);
+    } else if (source->pages < 1) {
+        status = dsvl_fail(err, DSVL_E_INPUT, "the PDF has no pages%s%s", pdf->complaint[0] ? ": " : "", pdf->complaint);
+    } else if (!has_end_mark(source->data, source->length)) {
+        snprintf(source->damage, sizeof source->damage,
+                 "the PDF is cut short (its end mark is missing): %d page%s could be found, others may be lost", source->pages,
+                 source->pages == 1 ? "" : "s");
+    }
+    g_clear_error(&why);
+    return status;
+}
+
+/* ---- facts ---- */
+
+static PopplerPage *get_page(pdf_state *pdf, int index, dsvl_error *err)
+{
+    PopplerPage *page = poppler_document_get_page(pdf->document, index);
+    if (!page) {
+        dsvl_fail(err, DSVL_E_INPUT, "the page cannot be found in the PDF%s%s", pdf->complaint[0] ? ": " : "", pdf->complaint);
+    }
+    return page;
+}
+
+/* Poppler has no call for a page's /Rotate. But it stores an annotation's rectangle unrotated: put one near the lower
+ * left corner of the page as displayed, see which corner of the unrotated page that is, and take it away again. */
+static int page_rotation(PopplerDocument *document, PopplerPage *page, double width, double height)
+{
+    PopplerRectangle corner = {width * 0.2, height * 0.2, width * 0.3, height * 0.3}, stored = corner;
+    PopplerAnnot *probe = poppler_annot_square_new(document, &corner);
+    if (!probe) return 0;
+    poppler_page_add_annot(page, probe);
+    poppler_annot_get_rectangle(probe, &stored);
+    poppler_page_remove_annot(page, probe);
+    g_object_unref(probe);
+    PopplerRectangle box;
+    poppler_page_get_crop_box(page, &box);
+    bool right = stored.x1 > (box.x2 - box.x1) / 2, up = stored.y1 > (box.y2 - box.y1) / 2;
+    return right ? (up ? 180 : 90) : (up ? 270 : 0);
+}
+
+static int pdf_measure(dsvl_source *source, int index, dsvl_page *page, dsvl_error *err)
+{
+    pdf_state *pdf = source->state;
+    GLogFunc before = listen_to(pdf);
+    int status = -1;
+    PopplerPage *poppler = get_page(pdf, index, err);
+    if (!poppler) goto out;
+    poppler_page_get_size(poppler, &page->width_pt, &page->height_pt);
+    page->rotation = page_rotation(pdf->document, poppler, page->width_pt, page->height_pt);
+    char *label = poppler_page_get_label(poppler);
+    status = 0;
+    if (label && *label && !(page->label = dsvl_strdup(label))) status = dsvl_fail_memory(err, strlen(label));
+    g_free(label);
+    g_object_unref(poppler);
+out:
+    listen_no_more(before);
+    return status;
+}
+
+/* ---- text layer ---- */
+
+/* Poppler gives the text of a page, a rectangle for each of its characters (spaces and line ends too), and runs of one
+ * font: three views of one sequence, walked here together. */
+typedef struct text_walk {
+    const char *next;
+    bool skip_marks; /* direction marks that Poppler puts around right-to-left runs have no rectangle */
+} text_walk;
+
+static bool is_direction_mark(gunichar c)
+{
+    return c == 0x202a || c == 0x202b || c == 0x202c;
+}
+
+/* Bytes of the next character, 0 at the end. The text is Poppler's own UTF-8, in which unpaired surrogates may stand. */
+static size_t next_character(text_walk *walk, const char **begin)
+{
+    for (;;) {
+        *begin = walk->next;
+        if (!*walk->next) return 0;
+        gunichar c = g_utf8_get_char_validated(walk->next, -1);
+        const char *end = walk->next + 1;
+        while (((unsigned char)*end & 0xc0) == 0x80) end++;
+        walk->next = end;
+        if (!(walk->skip_marks && is_direction_mark(c))) return (size_t)(end - *begin);
+    }
+}
+
+static size_t count_characters(const char *text, bool skip_marks)
+{
+    text_walk walk = {text, skip_marks};
+    const char *begin;
+    size_t n = 0;
+    while (next_character(&walk, &begin)) n++;
+    return n;
+}
+
+static void join_box(double box[4], const PopplerRectangle *r, bool first)
+{
+    box[0] = first ? r->x1 : fmin(box[0], r->x1);
+    box[1] = first ? r->y1 : fmin(box[1], r->y1);
+    box[2] = first ? r->x2 : fmax(box[2], r->x2);
+    box[3] = first ? r->y2 : fmax(box[3], r->y2);
+}
+
+/* Words end at spaces, at line ends, and where the font changes, as in pdftotext -bbox. */
+static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs, dsvl_words *words, dsvl_error *err)
+{
+    double box[4] = {0}, size = 0;
+    char *word = dsvl_alloc(strlen(walk.next) + 1, 1);
+    size_t length = 0;
+    const PopplerTextAttributes *font = NULL;
+    int status = word ? 0 : dsvl_fail_memory(err, strlen(walk.next) + 1);
+    for (size_t i = 0; i <= n && status == 0; i++) {
+        const char *c = walk.next;
+        size_t bytes = i < n ? next_character(&walk, &c) : 0;
+        bool space = bytes == 1 && *c == ' ', line_end = bytes == 0 || (bytes == 1 && *c == '\n');
+        while (runs && ((PopplerTextAttributes *)runs->data)->end_index < (gint)i) runs = runs->next;
+        const PopplerTextAttributes *run = runs ? runs->data : NULL;
+        bool new_font = run != font && (!run || !font || run->font_size != font->font_size ||
+                                        g_strcmp0(run->font_name, font->font_name) != 0);
+        if (length && (space || line_end || new_font)) {
+            uint8_t flags = line_end ? DSVL_WORD_LINE : space ? DSVL_WORD_SPACE : 0;
+            status = dsvl_words_add(words, box, word, length, size, flags, err);
+            length = 0;
+        }
+        font = run;
+        if (space || line_end) continue;
+        join_box(box, &rects[i], length == 0);
+        if (length == 0) size = run ? run->font_size : rects[i].y2 - rects[i].y1;
+        memcpy(word + length, c, bytes);
+        length += bytes;
+    }
+    dsvl_dealloc(word);
+    return status;
+}
+
+static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
+{
+    /* Wider than the page: with its exact size Poppler looks for the blocks next to its corners and may miss others. */
+    PopplerRectangle area = {-1000, -1000, page->width_pt + 1000, page->height_pt + 1000}, *rects = NULL;
+    guint n = 0;
+    int status = 0;
+    if (!poppler_page_get_text_layout_for_area(poppler, &area, &rects, &n)) return 0;
+    char *text = poppler_page_get_text_for_area(poppler, &area);
+    text_walk walk = {text, text && count_characters(text, false) != n};
+    if (text && (!walk.skip_marks || count_characters(text, true) == n)) {
+        GList *runs = poppler_page_get_text_attributes_for_area(poppler, &area);
+        status = split_words(walk, rects, n, runs, &page->words, err);
+        poppler_page_free_text_attributes(runs);
+    } else {
+        keep_complaint(NULL, G_LOG_LEVEL_DEBUG, "the text layer is left out: its characters and boxes do not match", pdf);
+    }
+    g_free(text);
+    g_free(rects);
+    return status;
+}
+
+/* ---- drawing ---- */
+
+static cairo_t *white_canvas(pdf_state *pdf, int width, int height, dsvl_error *err)
+{
+    if (pdf->surface && (cairo_image_surface_get_width(pdf->surface) != width ||
+                         cairo_image_surface_get_height(pdf->surface) != height)) {
+        cairo_surface_destroy(pdf->surface);
+        pdf->surface = NULL;
+    }
+    if (!pdf->surface) pdf->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
+    if (cairo_surface_status(pdf->surface)) {
+        dsvl_fail(err, DSVL_E_MEMORY, "cairo cannot make a %d x %d canvas: %s", width, height,
+                  cairo_status_to_string(cairo_surface_status(pdf->surface)));
+        cairo_surface_destroy(pdf->surface);
+        pdf->surface = NULL;
+        return NULL;
+    }
+    cairo_surface_flush(pdf->surface);
+    memset(cairo_image_surface_get_data(pdf->surface), 0xff,
+           (size_t)cairo_image_surface_get_stride(pdf->surface) * (size_t)height);
+    cairo_surface_mark_dirty(pdf->surface);
+    cairo_t *cairo = cairo_create(pdf->surface);
+    /* The same glyph shapes at every size and on every machine, whatever the desktop's font settings. */
+    cairo_font_options_t *fonts = cairo_font_options_create();
+    cairo_font_options_set_hint_style(fonts, CAIRO_HINT_STYLE_NONE);
+    cairo_font_options_set_hint_metrics(fonts, CAIRO_HINT_METRICS_OFF);
+    cairo_set_font_options(cairo, fonts);
+    cairo_font_options_destroy(fonts);
+    return cairo;
+}
+
+static void copy_pixels(cairo_surface_t *surface, dsvl_page *page)
+{
+    cairo_surface_flush(surface);
+    const unsigned char *from = cairo_image_surface_get_data(surface);
+    size_t stride = (size_t)cairo_image_surface_get_stride(surface), width = (size_t)page->width;
+    for (int y = 0; y < page->height; y++) {
+        const void *row = from + stride * (size_t)y; /* cairo aligns rows */
+        dsvl_pixels_from_rgb24(page->pixels + 3 * width * (size_t)y, row, width);
+    }
+}
+
+static int draw_page(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
+{
+    cairo_t *cairo = white_canvas(pdf, page->width, page->height, err);
+    if (!cairo) return -1;
+    cairo_scale(cairo, page->scale_x, page->scale_y);
+    cairo_translate(cairo, -page->box[0], -page->box[1]);
+    poppler_page_render(poppler, cairo);
+    cairo_status_t status = cairo_status(cairo);
+    cairo_destroy(cairo);
+    if (status) {
+        return dsvl_fail(err, status == CAIRO_STATUS_NO_MEMORY ? DSVL_E_MEMORY : DSVL_E_INPUT, "the page cannot be drawn: %s%s%s",
+                         cairo_status_to_string(status), pdf->complaint[0] ? ": " : "", pdf->complaint);
+    }
+    copy_pixels(pdf->surface, page);
+    return 0;
+}
+
+static int pdf_render(dsvl_source *source, int index, dsvl_page *page, bool words, dsvl_error *err)
+{
+    pdf_state *pdf = source->state;
+    GLogFunc before = listen_to(pdf);
+    int status = -1;
+    PopplerPage *poppler = get_page(pdf, index, err);
+    if (!poppler) goto out;
+    if (draw_page(pdf, poppler, page, err)) goto out;
+    if (words && read_words(pdf, poppler, page, err)) goto out; /* the drawing has gathered the text on its way */
+    if (pdf->complaint[0] && !page->warning && !(page->warning = dsvl_strdup(pdf->complaint))) {
+        dsvl_fail_memory(err, strlen(pdf->complaint));
+        goto out;
+    }
+    status = 0;
+out:
+    if (poppler) g_object_unref(poppler);
+    listen_no_more(before);
+    return status;
+}
+
+const dsvl_source_format dsvl_source_pdf = {
+    .name = "PDF", .detect = pdf_detect, .open = pdf_open, .close = pdf_close, .measure = pdf_measure, .render = pdf_render};

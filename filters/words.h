@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A page's text layer: its words in reading order, with boxes. In a page record it stands in the tensors
+ * words.boxes f32 [n, 4], words.text u8 [bytes], words.offsets i32 [n + 1], words.font_size f32 [n] and
+ * words.flags u8 [n]. */
+#ifndef DSVL_FILTERS_WORDS_H
+#define DSVL_FILTERS_WORDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+
+enum {
+    DSVL_WORD_SPACE = 1, /* a space stands between this word and the next one of its line */
+    DSVL_WORD_LINE = 2,  /* the last word of its line */
+};
+
+typedef struct dsvl_words {
+    size_t count;
+    float *boxes;     /* [count, 4]: x0 y0 x1 y1, points, origin at the top left of the page as displayed */
+    int32_t *offsets; /* [count + 1]: word i is text[offsets[i] .. offsets[i + 1]) */
+    float *font_size; /* [count]: points */
+    uint8_t *flags;   /* [count]: DSVL_WORD_... */
+    char *text;       /* [bytes]: UTF-8, the words without separators */
+    size_t bytes;
+    size_t capacity, text_capacity;
+} dsvl_words;
+
+/* Append a word; bytes that are not UTF-8 become U+FFFD. */
+int dsvl_words_add(dsvl_words *words, const double box[4], const char *text, size_t length, double font_size,
+                   uint8_t flags, dsvl_error *err);
+/* Drop the words whose middle is outside a box (points). A line's last remaining word gets the mark of its end. */
+void dsvl_words_keep(dsvl_words *words, const double box[4]);
+void dsvl_words_free(dsvl_words *words);
+
+#endif
