@@ -40,7 +40,7 @@ LIBS_FILTERS = $(shell pkg-config --libs $(PKGS_FILTERS))
 # Programs find the shared kernels at ../lib both in the build tree and under a prefix.
 RPATH := -Wl,--as-needed,-rpath,'$$ORIGIN/../lib'
 
-.PHONY: all check demo bench lint asan fuzz install clean setup
+.PHONY: all check demo bench lint asan check-asan fuzz install clean
 all: $(PROGRAMS) $(LIBOUT)/libdsvl.so
 
 $(B)/kernels/%_avx2.o: ISA = -mavx2 -mfma -mf16c
@@ -74,8 +74,81 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -fopenmp -ldnnl
 
-check: all $(TESTS)
+# What a user types first; it installs what is missing, builds, and reads the table of a shipped report.
+demo: ; @.ci/setup build
+	@$(MAKE) --no-print-directory all
+	@echo "$$ dsvl-rasterize report.pdf | dsvl-tile | dsvl-encode | dsvl-answer -p 'Extract the table as CSV.'"
+	@PATH=$(CURDIR)/$(BIN):$$PATH; dsvl-rasterize --pages 1 tests/data/report.pdf | dsvl-tile | dsvl-encode \
+		| dsvl-answer --text -p 'Extract the table as CSV.'
+
+check:
+	@.ci/setup check
+	@$(MAKE) --no-print-directory all $(TESTS)
 	tests/run.sh $(TESTS)
+
+# The whole suite again under the address and undefined-behaviour sanitizers, in a tree of its own.
+asan:
+	@.ci/setup check
+	ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MAKE) --no-print-directory \
+		B=build/asan BIN=build/asan/bin LIBOUT=build/asan/lib SAN='-fsanitize=address,undefined -fno-omit-frame-pointer' \
+		CFLAGS='-O1 -g' check-asan
+check-asan: all $(TESTS)
+	ln -sfn $(CURDIR)/models build/asan/models
+	DSVL_BIN=$(CURDIR)/$(BIN) tests/run.sh $(TESTS)
+
+bench:
+	@.ci/setup check
+	@$(MAKE) --no-print-directory all $(BENCHES)
+	tests/bench/run.sh $(BENCHES)
+
+SOURCES := $(wildcard cmd/*.[ch] filters/*.[ch] lib/*.[ch] kernels/*.[ch] tests/*/*.[ch])
+lint:
+	@.ci/setup lint
+	clang-format --dry-run -Werror $(SOURCES)
+	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem -D_GNU_SOURCE -I. cmd filters lib kernels
+	@$(MAKE) --no-print-directory $(patsubst %.c,$(B)/%.tidy,$(wildcard cmd/*.c filters/*.c lib/*.c kernels/*.c))
+	shellcheck .ci/run .ci/setup $(wildcard tests/*.sh tests/*/*.sh)
+	mandoc -Tlint -W warning man/*.[157]
+$(B)/%.tidy: %.c .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. $(TIDY_ISA) \
+		$(shell pkg-config --cflags $(PKGS) $(PKGS_FILTERS) $(PKGS_PDF)) >$@.log 2>&1 || { cat $@.log; exit 1; }
+	@touch $@
+$(B)/kernels/%_avx2.tidy: TIDY_ISA = -mavx2 -mfma -mf16c
+$(B)/kernels/%_avx512.tidy: TIDY_ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+$(B)/filters/%_avx2.tidy: TIDY_ISA = -mavx2 -mfma
+
+# Fuzzers of everything that parses bytes nobody vouches for; SECONDS_EACH seconds each.
+SECONDS_EACH ?= 600
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard lib/*.c filters/*.c) | $(KERN_SO)
+	@mkdir -p $(@D)
+	clang -std=c11 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -w \
+		$(shell pkg-config --cflags $(PKGS) $(PKGS_FILTERS)) -mavx2 -mfma $< $(wildcard lib/*.c) \
+		$(filter-out filters/source_pdf.c,$(wildcard filters/*.c)) $(KERN_SO) -Wl,-rpath,'$(CURDIR)/$(LIBOUT)' \
+		$(LIBS_FILTERS) $(LIBS_BASE) -o $@
+fuzz:
+	@.ci/setup fuzz
+	@$(MAKE) --no-print-directory $(FUZZERS)
+	tests/fuzz/run.sh $(SECONDS_EACH) $(FUZZERS)
+
+MAN1 := $(wildcard man/*.1)
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/models/nano \
+		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
+		$(DESTDIR)$(PREFIX)/share/doc/dsvl
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(BINDIR)
+	install -m 755 $(KERN_SO) $(LIBOUT)/libdsvl.so $(DESTDIR)$(LIBDIR)
+	install -m 644 lib/dsvl.h $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 $(wildcard models/nano/*) $(DESTDIR)$(DATADIR)/models/nano
+	install -m 644 man/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 644 man/*.7 $(DESTDIR)$(MANDIR)/man7
+	install -m 644 README.md NOTICE LICENSES/* $(DESTDIR)$(PREFIX)/share/doc/dsvl
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: dsvl' \
+		'Description: DeepSeek-VL models on CPUs' 'Version: $(VERSION)' 'Libs: -L$${libdir} -ldsvl' \
+		'Libs.private: -ldsvl-kernels' 'Cflags: -I$${includedir}' >$(DESTDIR)$(LIBDIR)/pkgconfig/dsvl.pc
 
 clean:
 	rm -rf $(B) $(BIN) $(LIBOUT)/*.so

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Run every test: the programs given, the shell tests and the Python tests. A test passes when it exits 0; what a
-# failing one prints is shown. TEST=pattern runs those whose name matches.
+# failing one prints is shown. TEST=text runs those whose name contains it; DSVL_BIN names another build's programs.
 set -u
 cd "$(dirname "$0")/.."
 tests/venv.sh || exit 1
-PATH=$PWD/bin:$PWD/tests/.venv/bin:$PATH
+PATH=${DSVL_BIN-$PWD/bin}:$PWD/tests/.venv/bin:$PATH
 export PATH
 LC_ALL=C.UTF-8
 export LC_ALL
