@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page as a list of drawing operations, and the ways to turn it into grey pixels.
+
+Text is set glyph by glyph at unhinted advances, so the place of every character is known exactly, whichever
+rasterizer draws it: cairo (with or without hinting and supersampling) or a PDF through Poppler.
+"""
+import io
+import math
+import os
+import subprocess
+import tempfile
+
+import cairo
+import numpy as np
+from PIL import Image, ImageFilter
+
+import fonts
+
+ASCENT, DESCENT, MIDDLE = .85, .22, .28  # of an em: the box of a word, and the height at which a character "is"
+
+
+class Font:
+    """One typeface at one size in pixels."""
+
+    def __init__(self, family, size, bold=False, italic=False):
+        self.size, self.have = size, fonts.families()[family]
+        self.key = (family, bold, italic)
+        self.face = cairo.ToyFontFace(family, cairo.FontSlant.ITALIC if italic else cairo.FontSlant.NORMAL,
+                                      cairo.FontWeight.BOLD if bold else cairo.FontWeight.NORMAL)
+        opt = cairo.FontOptions()
+        opt.set_hint_style(cairo.HintStyle.NONE)
+        opt.set_hint_metrics(cairo.HintMetrics.OFF)
+        self.scaled = cairo.ScaledFont(self.face, cairo.Matrix(xx=size, yy=size), cairo.Matrix(), opt)
+        self._glyph = {}
+
+    def glyph(self, c):
+        """(glyph index, advance)"""
+        g = self._glyph.get(c)
+        if g is None:
+            g = self.scaled.text_to_glyphs(0, 0, c, False)
+            g = self._glyph[c] = (g[0].index, self.scaled.text_extents(c).x_advance)
+        return g
+
+    def variant(self, size=None, bold=None, italic=None):
+        f, b, i = self.key
+        return Font(f, size or self.size, b if bold is None else bold, i if italic is None else italic)
+
+    def can(self, s):
+        return all(c in self.have or c == " " for c in s)
+
+
+class Page:
+    """Operations in pixels of the final image; chars: (x, y, character) of everything printed."""
+
+    def __init__(self, width, height, ink=0, paper=255):
+        self.w, self.h, self.ink, self.paper = width, height, ink, paper
+        self.ops, self.chars, self.spans = [], [], []
+
+    def width(self, font, s, track=0.):
+        return sum(font.glyph(c)[1] for c in s) + track * len(s)
+
+    def text(self, font, x, y, s, track=0., ink=None):
+        """Sets s with its baseline's left end at (x, y); returns the place of each character and the end."""
+        glyphs, places = [], []
+        cy = y - MIDDLE * font.size
+        for c in s:
+            i, a = font.glyph(c)
+            if c != " ":
+                glyphs.append((i, x, y))
+                self.chars.append((x + a / 2, cy, c))
+            places.append((x + a / 2, cy))
+            x += a + track
+        self.ops.append(("t", font, glyphs, self.ink if ink is None else ink))
+        return places, x - track
+
+    def span(self, s, x0, x1, y, size):
+        """Remembers that s stands on the baseline y between x0 and x1."""
+        self.spans.append((s, x0, y - ASCENT * size, x1, y + DESCENT * size))
+
+    def rect(self, x, y, w, h, ink):
+        self.ops.append(("r", x, y, w, h, ink))
+
+    def line(self, x0, y0, x1, y1, width, ink, dash=None):
+        self.ops.append(("l", x0, y0, x1, y1, width, ink, dash))
+
+    def move(self, dx, dy, w, h):
+        """Shifts everything and sets a new size."""
+        def shift(o):
+            if o[0] == "t":
+                return ("t", o[1], [(i, x + dx, y + dy) for i, x, y in o[2]], o[3])
+            if o[0] == "r":
+                return ("r", o[1] + dx, o[2] + dy) + o[3:]
+            return ("l", o[1] + dx, o[2] + dy, o[3] + dx, o[4] + dy) + o[5:]
+        self.ops = [shift(o) for o in self.ops]
+        self.chars = [(x + dx, y + dy, c) for x, y, c in self.chars]
+        self.spans = [(s, a + dx, b + dy, c + dx, d + dy) for s, a, b, c, d in self.spans]
+        self.w, self.h = w, h
+
+    def paint(self, c, options=None):
+        def grey(v):
+            c.set_source_rgb(v / 255, v / 255, v / 255)
+        grey(self.paper)
+        c.paint()
+        if options:
+            c.set_font_options(options)
+        for o in self.ops:
+            if o[0] == "t":
+                grey(o[3])
+                c.set_font_face(o[1].face)
+                c.set_font_size(o[1].size)
+                c.show_glyphs([cairo.Glyph(*g) for g in o[2]])
+            elif o[0] == "r":
+                grey(o[5])
+                c.rectangle(*o[1:5])
+                c.fill()
+            else:
+                grey(o[6])
+                c.set_line_width(o[5])
+                c.set_dash(o[7] or [])
+                c.move_to(o[1], o[2])
+                c.line_to(o[3], o[4])
+                c.stroke()
+
+
+def by_cairo(page, scale=1, skew=0., hint=None, antialias=True):
+    """Grey pixels [h, w]; drawn scale times larger and averaged."""
+    w, h = page.w * scale, page.h * scale
+    s = cairo.ImageSurface(cairo.FORMAT_RGB24, w, h)
+    c = cairo.Context(s)
+    o = cairo.FontOptions()
+    o.set_antialias(cairo.ANTIALIAS_GRAY if antialias else cairo.ANTIALIAS_NONE)
+    o.set_hint_style(hint if hint is not None else cairo.HintStyle.NONE)
+    o.set_hint_metrics(cairo.HintMetrics.OFF)
+    if not antialias:
+        c.set_antialias(cairo.ANTIALIAS_NONE)
+    c.scale(scale, scale)
+    if skew:
+        c.set_source_rgb(*[page.paper / 255] * 3)
+        c.paint()
+        _rotate(c, page, skew)
+    page.paint(c, o)
+    a = np.ndarray((h, s.get_stride() // 4, 4), np.uint8, s.get_data())[:, :w, 1]
+    if scale > 1:
+        a = a.reshape(page.h, scale, page.w, scale).mean((1, 3)).round().astype(np.uint8)
+    return a.copy()
+
+
+def by_poppler(pages, skews):
+    """Grey pixels of each page, through one PDF and one run of pdftoppm."""
+    with tempfile.TemporaryDirectory() as d:
+        pdf = os.path.join(d, "a.pdf")
+        s = cairo.PDFSurface(pdf, 10, 10)
+        for p, k in zip(pages, skews):
+            s.set_size(p.w * .75, p.h * .75)
+            c = cairo.Context(s)
+            c.scale(.75, .75)
+            if k:
+                c.set_source_rgb(*[p.paper / 255] * 3)
+                c.paint()
+                _rotate(c, p, k)
+            p.paint(c)
+            s.show_page()
+        s.finish()
+        subprocess.run(["pdftoppm", "-r", "96", "-gray", pdf, os.path.join(d, "p")], check=True)
+        out = []
+        for f, p in zip(sorted(n for n in os.listdir(d) if n.endswith(".pgm")), pages):
+            with open(os.path.join(d, f), "rb") as fh:
+                a = np.asarray(Image.open(io.BytesIO(fh.read())).convert("L"))
+            b = np.full((p.h, p.w), p.paper, np.uint8)
+            b[:min(p.h, a.shape[0]), :min(p.w, a.shape[1])] = a[:p.h, :p.w]
+            out.append(b)
+    return out
+
+
+def _rotate(c, page, degrees):
+    c.translate(page.w / 2, page.h / 2)
+    c.rotate(math.radians(degrees))
+    c.translate(-page.w / 2, -page.h / 2)
+
+
+def rotated(x, y, page, degrees):
+    a = math.radians(degrees)
+    dx, dy = x - page.w / 2, y - page.h / 2
+    return page.w / 2 + dx * math.cos(a) - dy * math.sin(a), page.h / 2 + dx * math.sin(a) + dy * math.cos(a)
+
+
+def degrade(a, r, nr):
+    """What printers, scanners and screens do, lightly; about half of the pages stay clean."""
+    h, w = a.shape
+    if r.random() < .22:  # rasterized smaller, zoomed by the caller
+        f = r.uniform(.45, .85)
+        im = Image.fromarray(a)
+        small = im.resize((max(8, int(w * f)), max(8, int(h * f))), r.choice([Image.BOX, Image.BILINEAR, Image.BICUBIC]))
+        a = np.asarray(small.resize((w, h), r.choice([Image.BICUBIC, Image.BILINEAR, Image.LANCZOS])))
+    elif r.random() < .15:
+        a = np.asarray(Image.fromarray(a).filter(ImageFilter.GaussianBlur(r.uniform(.2, .9))))
+    if r.random() < .06:
+        k = r.choice([ImageFilter.MinFilter(3), ImageFilter.MaxFilter(3), ImageFilter.SHARPEN])
+        b = np.asarray(Image.fromarray(a).filter(k))
+        t = r.uniform(.2, .7)
+        a = (a * (1 - t) + b * t).astype(np.uint8)
+    if r.random() < .12:  # uneven light
+        g = np.add.outer(np.linspace(r.uniform(-1, 1), r.uniform(-1, 1), h), np.linspace(r.uniform(-1, 1), r.uniform(-1, 1), w))
+        a = np.clip(a + (g * r.uniform(2, 14)).astype(np.float32), 0, 255)
+    if r.random() < .2:
+        a = np.clip(a + nr.standard_normal(a.shape, np.float32) * r.uniform(1, 9), 0, 255)
+    if r.random() < .05:  # specks
+        a = np.array(a)
+        n = r.randint(1, 40)
+        a[nr.integers(0, h, n), nr.integers(0, w, n)] = nr.integers(0, 256, n)
+    a = a.astype(np.uint8)
+    if r.random() < .08:
+        f = io.BytesIO()
+        Image.fromarray(a).save(f, "JPEG", quality=r.randint(35, 90))
+        a = np.asarray(Image.open(f).convert("L"))
+    if r.random() < .03:  # a bilevel scan
+        a = np.where(a > r.randint(110, 190), np.uint8(255), np.uint8(0))
+    return a
