@@ -64,15 +64,22 @@ DSVL_API dsvl_model *dsvl_model_open(const char *folder, unsigned parts, const d
                                      dsvl_error *err);
 DSVL_API void dsvl_model_close(dsvl_model *model);
 
+/* The folder of the embedded model, seen from the running program: ../models/nano (build tree) or ../share/dsvl/models/nano
+ * (installed). Owned by the caller (dsvl_free); NULL with *err filled when neither is there. */
+DSVL_API char *dsvl_model_default_folder(dsvl_error *err);
+
 DSVL_API const char *dsvl_model_name(const dsvl_model *model); /* last component of the folder's real path */
-DSVL_API const char *dsvl_model_hash(const dsvl_model *model); /* 64 hex digits; see dsvl-answer(1) */
+/* 64 hex digits that identify the model: BLAKE2b-256 over config.json, processor_config.json, tokenizer.json, each weight
+ * file's header and each tensor's first and last 4 KiB. Reading all weights would take longer than the work on a page; so
+ * this tells models and conversions apart, and does not prove every byte. "" when opened without weights. */
+DSVL_API const char *dsvl_model_hash(const dsvl_model *model);
 DSVL_API int dsvl_model_width(const dsvl_model *model);        /* decoder width = embedding dim */
 DSVL_API int dsvl_model_context(const dsvl_model *model);      /* longest sequence, tokens */
 DSVL_API int dsvl_model_tile_size(const dsvl_model *model);    /* S: tiles are [S, S, 3] */
 
 /* ---- vision ------------------------------------------------------------------------------------------ */
 
-/* Tokens that one image of cols x rows local tiles takes in the prompt. */
+/* Tokens that one image of cols x rows local tiles takes in the prompt; 0 when there can be no such image. */
 DSVL_API int dsvl_image_tokens(const dsvl_model *model, int cols, int rows);
 
 /* Vision tower and projector for n tiles: uint8 tiles [n, S, S, 3] -> f32 features [n, side*side, width].
@@ -109,6 +116,8 @@ typedef struct dsvl_message {
     const char *role;
     const char *content; /* UTF-8, NUL-terminated */
     size_t images;       /* how many image marks in content stand for images, from the first on */
+    int specials;        /* non-zero: the grounding tokens (<|grounding|>, <|ref|> ...) in content are tokens; for text
+                            that the user wrote as a prompt, never for text from pages */
 } dsvl_message;
 
 /* A byte sequence that cannot occur in valid UTF-8 text and marks the place of an image in a message. */

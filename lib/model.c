@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model folder as a whole: opening its parts, and pixels to embeddings. Mirrors DeepseekVLV2ForCausalLM. */
+#include "lib/model.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/alloc.h"
+#include "lib/folder.h"
+
+/* ---- opening ----------------------------------------------------------------------------------------- */
+
+/* Which tensors belong to which part. A tensor of a part that is not opened may be anything; one of no part
+ * is an error. */
+static const struct {
+    unsigned part;
+    const char *prefix;
+} prefixes[] = {
+    {DSVL_PART_VISION, "vision."},       {DSVL_PART_VISION, "projector."},
+    {DSVL_PART_VISION, "image_newline"}, {DSVL_PART_VISION, "view_seperator"},
+    {DSVL_PART_DECODER, "language."},
+};
+
+static int bind_parts(dsvl_model *m, unsigned parts, dsvl_error *err)
+{
+    m->checkpoint = dsvl_checkpoint_open(m->folder, err);
+    if (!m->checkpoint) return -1;
+    if (parts & DSVL_PART_VISION) {
+        m->vision = dsvl_vision_bind(m->checkpoint, &m->config, err);
+        m->projector = m->vision ? dsvl_projector_bind(m->checkpoint, &m->config, err) : NULL;
+        if (!m->projector) return -1;
+    }
+    if (parts & DSVL_PART_DECODER) {
+        m->decoder = dsvl_decoder_bind(m->checkpoint, &m->config, err);
+        if (!m->decoder) return -1;
+    }
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (!(parts & prefixes[i].part)) dsvl_checkpoint_ignore(m->checkpoint, prefixes[i].prefix);
+    }
+    if (dsvl_checkpoint_surplus(m->checkpoint, "", err)) return -1;
+    return dsvl_checkpoint_hash(m->checkpoint, m->folder, m->hash, err);
+}
+
+/* The folder's own name, whatever path led there. */
+static int set_name(dsvl_model *m, const char *folder, dsvl_error *err)
+{
+    m->folder = dsvl_strdup(folder);
+    char *real = realpath(folder, NULL);
+    if (!real) return dsvl_fail(err, DSVL_E_MODEL, "%s: no such model folder: %s", folder, strerror(errno));
+    const char *slash = strrchr(real, '/');
+    m->name = dsvl_strdup(slash && slash[1] ? slash + 1 : real);
+    free(real);
+    return m->folder && m->name ? 0 : dsvl_fail_memory(err, strlen(folder));
+}
+
+dsvl_model *dsvl_model_open(const char *folder, unsigned parts, const dsvl_options *options, dsvl_error *err)
+{
+    dsvl_model *m = dsvl_alloc_zero(1, sizeof *m);
+    if (m) m->spare = dsvl_alloc_zero(1, sizeof *m->spare);
+    if (!m || !m->spare) {
+        dsvl_fail_memory(err, sizeof *m);
+        goto fail;
+    }
+    if (options) m->options = *options;
+    if (set_name(m, folder, err) || dsvl_config_read(&m->config, folder, err) ||
+        dsvl_processor_config_read(&m->processor, folder, err) ||
+        dsvl_config_match(&m->config, &m->processor, folder, err)) {
+        goto fail;
+    }
+    if ((parts & (DSVL_PART_VISION | DSVL_PART_DECODER)) && bind_parts(m, parts, err)) goto fail;
+    if (parts & DSVL_PART_TOKENIZER) {
+        m->tokenizer = dsvl_tokenizer_open(folder, err);
+        if (!m->tokenizer) goto fail;
+    }
+    return m;
+fail:
+    dsvl_model_close(m);
+    return NULL;
+}
+
+void dsvl_model_close(dsvl_model *m)
+{
+    if (!m) return;
+    if (m->spare) kern_context_free(atomic_load(m->spare));
+    dsvl_dealloc(m->spare);
+    dsvl_vision_free(m->vision);
+    dsvl_projector_free(m->projector);
+    dsvl_decoder_free(m->decoder);
+    dsvl_tokenizer_free(m->tokenizer);
+    dsvl_checkpoint_close(m->checkpoint);
+    dsvl_dealloc(m->folder);
+    dsvl_dealloc(m->name);
+    dsvl_dealloc(m);
+}
+
+char *dsvl_model_default_folder(dsvl_error *err)
+{
+    static const char *const places[] = {"/../models/nano", "/../share/dsvl/models/nano"};
+    char exe[PATH_MAX], path[PATH_MAX + 64];
+    ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash) *slash = '\0';
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s%s", exe, places[i]);
+        if (!dsvl_folder_has(path, "config.json")) continue;
+        char *found = dsvl_strdup(path);
+        if (!found) dsvl_fail_memory(err, sizeof path);
+        return found;
+    }
+    dsvl_fail(err, DSVL_E_MODEL, "the embedded model is not in %s%s nor in %s%s; name a model folder with -m",
+              exe, places[0], exe, places[1]);
+    return NULL;
+}
+
+/* ---- facts ------------------------------------------------------------------------------------------- */
+
+const char *dsvl_model_name(const dsvl_model *model)
+{
+    return model->name;
+}
+
+const char *dsvl_model_hash(const dsvl_model *model)
+{
+    return model->hash;
+}
+
+int dsvl_model_width(const dsvl_model *model)
+{
+    return model->config.decoder.width;
+}
+
+int dsvl_model_context(const dsvl_model *model)
+{
+    return model->config.decoder.context;
+}
+
+int dsvl_model_tile_size(const dsvl_model *model)
+{
+    return model->processor.tile_size;
+}
+
+int dsvl_tile_tokens_side(const dsvl_model *model)
+{
+    return dsvl_config_tile_side(&model->config);
+}
+
+int dsvl_image_tokens(const dsvl_model *model, int cols, int rows)
+{
+    const int64_t side = dsvl_tile_tokens_side(model);
+    if (cols < 1 || rows < 1 || cols > 4096 || rows > 4096) return 0;
+    const int64_t tokens = side * (side + 1) + 1 + rows * side * (cols * side + 1);
+    return tokens <= INT_MAX ? (int)tokens : 0;
+}
+
+/* ---- pixels to embeddings ---------------------------------------------------------------------------- */
+
+/* Patches in one pass: enough rows to keep matrix products efficient and to widen 16-bit weights rarely, few
+ * enough to keep the released towers (19 MB a tile) near 150 MB. */
+enum { PASS_PATCHES = 6144 };
+
+/* How many of n tiles go through the tower at once, under the model's memory limit. */
+static int tiles_per_pass(const dsvl_model *m, int n, dsvl_error *err)
+{
+    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
+    int64_t each = dsvl_vision_scratch(m->vision) + (int64_t)sizeof(float) * patches * m->config.vision.width;
+    if (dsvl_projector_scratch(m->projector) > dsvl_vision_scratch(m->vision)) {
+        each += dsvl_projector_scratch(m->projector) - dsvl_vision_scratch(m->vision);
+    }
+    int64_t count = PASS_PATCHES / patches > 1 ? PASS_PATCHES / patches : 1;
+    if (m->options.max_memory && (uint64_t)count > m->options.max_memory / (uint64_t)each) {
+        count = (int64_t)(m->options.max_memory / (uint64_t)each);
+    }
+    if (count == 0) {
+        return dsvl_fail(err, DSVL_E_LIMIT,
+                         "one tile needs %lld MB of working memory, and --max-memory allows %llu",
+                         (long long)(each >> 20) + 1, (unsigned long long)(m->options.max_memory >> 20));
+    }
+    return count < n ? (int)count : n;
+}
+
+static int check_finite(const dsvl_model *m, const char *stage, const char *weights, const float *x,
+                        int64_t n, dsvl_error *err)
+{
+    if (dsvl_all_finite(x, (size_t)n)) return 0;
+    return dsvl_fail(
+        err, DSVL_E_MODEL,
+        "%s: the %s gave a NaN or infinity: a weight of %s is not finite or too large; fetch the files again",
+        m->folder, stage, weights);
+}
+
+static int encode_pass(const dsvl_model *m, kern_context *context, const uint8_t *tiles, int n, float *tower,
+                       float *features, dsvl_error *err)
+{
+    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
+    const int64_t tokens = (int64_t)dsvl_tile_tokens_side(m) * dsvl_tile_tokens_side(m);
+    if (dsvl_vision_run(m->vision, context, &m->processor, tiles, n, tower, err) ||
+        check_finite(m, "vision tower", "vision.*", tower, n * patches * m->config.vision.width, err) ||
+        dsvl_projector_run(m->projector, context, tower, n, features, err)) {
+        return -1;
+    }
+    return check_finite(m, "projector", "projector.*", features, n * tokens * m->config.projector.output,
+                        err);
+}
+
+int dsvl_encode_tiles(const dsvl_model *m, const uint8_t *tiles, int n, float *features, dsvl_error *err)
+{
+    if (!m->projector || n < 0) {
+        return dsvl_fail(err, DSVL_E_USAGE,
+                         n < 0 ? "%s: a negative number of tiles" : "%s: opened without its vision part",
+                         m->folder);
+    }
+    if (n == 0) return 0;
+    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
+    const int64_t tokens = (int64_t)dsvl_tile_tokens_side(m) * dsvl_tile_tokens_side(m);
+    const int64_t pixels = (int64_t)m->processor.tile_size * m->processor.tile_size * 3;
+    const int pass = tiles_per_pass(m, n, err);
+    if (pass < 0) return -1;
+    int status = -1;
+    float *tower = dsvl_alloc((size_t)pass * (size_t)patches, (size_t)m->config.vision.width * sizeof *tower);
+    kern_context *context = atomic_exchange(m->spare, NULL);
+    if (!context) context = kern_context_new(m->options.threads);
+    if (!tower || !context) {
+        dsvl_fail_memory(err, (size_t)(pass * patches * m->config.vision.width) * sizeof *tower);
+        goto out;
+    }
+    for (int done = 0; done < n; done += pass) {
+        const int now = n - done < pass ? n - done : pass;
+        if (encode_pass(m, context, tiles + done * pixels, now, tower,
+                        features + done * tokens * m->config.projector.output, err)) {
+            goto out;
+        }
+    }
+    status = 0;
+out:
+    dsvl_dealloc(tower);
+    kern_context_free(atomic_exchange(m->spare, context)); /* another thread may have left its own there */
+    return status;
+}
+
+int dsvl_image_mosaic(const dsvl_model *m, const float *features, int cols, int rows, float *embeddings,
+                      dsvl_error *err)
+{
+    if (!m->projector) return dsvl_fail(err, DSVL_E_USAGE, "%s: opened without its vision part", m->folder);
+    if (!dsvl_image_tokens(m, cols, rows)) {
+        return dsvl_fail(err, DSVL_E_USAGE, "an image of %d x %d tiles cannot be", cols, rows);
+    }
+    dsvl_projector_mosaic(m->projector, features, cols, rows, embeddings);
+    return 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The SigLIP vision tower: uint8 tiles to patch features. Mirrors VisionTransformer.forward_features of the
+ * published siglip_vit.py with ignore_head (the attention pool is never reached).
+ *
+ *   x = patches . W_patch + b + position            [tokens = side*side, width], side = image_size /
+ * patch_size layers times: x += attention(norm1(x) . W_qkv + b) . W_proj + b     heads of width / heads,
+ * softmax(q.k * dim^-1/2), no mask x += gelu_tanh(norm2(x) . W_fc1 + b) . W_fc2 + b      mlp = int(width *
+ * mlp_ratio) x = norm(x)
+ */
+#include <math.h>
+#include <stddef.h>
+
+#include "lib/alloc.h"
+#include "lib/model.h"
+
+typedef struct vision_block {
+    const float *norm1_gain, *norm1_bias, *norm2_gain, *norm2_bias; /* [width] */
+    kern_weight qkv, proj;                                          /* [3*width, width], [width, width] */
+    kern_weight fc1, fc2;                                           /* [mlp, width], [width, mlp] */
+    const float *qkv_bias, *proj_bias, *fc1_bias, *fc2_bias;
+} vision_block;
+
+struct dsvl_vision {
+    dsvl_vision_config config;
+    kern_weight patch;       /* [width, 3*patch*patch] */
+    const float *patch_bias; /* [width] */
+    const float *position;   /* [side*side, width] */
+    const float *norm_gain, *norm_bias;
+    vision_block *blocks; /* [layers] */
+};
+
+enum { ONE, RGB, PATCH, TOKENS, WIDTH, QKV, MLP, SIZES };
+
+#define STEM(field) offsetof(dsvl_vision, field)
+static const dsvl_binding stem_table[] = {
+    {"vision.patch_embed.proj.weight", STEM(patch), DSVL_BIND_MATRIX, 4, {WIDTH, RGB, PATCH, PATCH}},
+    {"vision.patch_embed.proj.bias", STEM(patch_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"vision.pos_embed", STEM(position), DSVL_BIND_VECTOR, 3, {ONE, TOKENS, WIDTH}},
+    {"vision.norm.weight", STEM(norm_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"vision.norm.bias", STEM(norm_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+};
+
+#define BLOCK(field) offsetof(vision_block, field)
+static const dsvl_binding block_table[] = {
+    {"vision.blocks.#.norm1.weight", BLOCK(norm1_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"vision.blocks.#.norm1.bias", BLOCK(norm1_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"vision.blocks.#.attn.qkv.weight", BLOCK(qkv), DSVL_BIND_MATRIX, 2, {QKV, WIDTH}},
+    {"vision.blocks.#.attn.qkv.bias", BLOCK(qkv_bias), DSVL_BIND_VECTOR, 1, {QKV}},
+    {"vision.blocks.#.attn.proj.weight", BLOCK(proj), DSVL_BIND_MATRIX, 2, {WIDTH, WIDTH}},
+    {"vision.blocks.#.attn.proj.bias", BLOCK(proj_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"vision.blocks.#.norm2.weight", BLOCK(norm2_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"vision.blocks.#.norm2.bias", BLOCK(norm2_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"vision.blocks.#.mlp.fc1.weight", BLOCK(fc1), DSVL_BIND_MATRIX, 2, {MLP, WIDTH}},
+    {"vision.blocks.#.mlp.fc1.bias", BLOCK(fc1_bias), DSVL_BIND_VECTOR, 1, {MLP}},
+    {"vision.blocks.#.mlp.fc2.weight", BLOCK(fc2), DSVL_BIND_MATRIX, 2, {WIDTH, MLP}},
+    {"vision.blocks.#.mlp.fc2.bias", BLOCK(fc2_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+};
+#define ROWS(table) (sizeof table / sizeof *table)
+
+dsvl_vision *dsvl_vision_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err)
+{
+    const dsvl_vision_config *c = &config->vision;
+    const int64_t sizes[SIZES] = {
+        [ONE] = 1,
+        [RGB] = 3,
+        [PATCH] = c->patch_size,
+        [TOKENS] = (int64_t)c->side * c->side,
+        [WIDTH] = c->width,
+        [QKV] = 3 * c->width,
+        [MLP] = c->mlp,
+    };
+    dsvl_vision *v = dsvl_alloc_zero(1, sizeof *v);
+    vision_block *blocks = dsvl_alloc_zero((size_t)c->layers, sizeof *blocks);
+    if (!v || !blocks) {
+        dsvl_fail_memory(err, (size_t)c->layers * sizeof *blocks);
+        dsvl_dealloc(blocks);
+        dsvl_dealloc(v);
+        return NULL;
+    }
+    v->config = *c;
+    v->blocks = blocks;
+    int status = dsvl_checkpoint_bind(checkpoint, stem_table, ROWS(stem_table), 0, sizes, v, err);
+    for (int i = 0; status == 0 && i < c->layers; i++) {
+        status = dsvl_checkpoint_bind(checkpoint, block_table, ROWS(block_table), i, sizes, &blocks[i], err);
+    }
+    dsvl_checkpoint_ignore(checkpoint, "vision.attn_pool."); /* in every released file, and never used */
+    if (status || dsvl_checkpoint_surplus(checkpoint, "vision.", err)) {
+        dsvl_vision_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+void dsvl_vision_free(dsvl_vision *vision)
+{
+    if (!vision) return;
+    dsvl_dealloc(vision->blocks);
+    dsvl_dealloc(vision);
+}
+
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Floats of the two buffers that a token needs: h [width]; wide: patches, then q k v, then the hidden layer.
+ */
+static int64_t wide_width(const dsvl_vision_config *c)
+{
+    return max64(max64((int64_t)3 * c->width, c->mlp), (int64_t)3 * c->patch_size * c->patch_size);
+}
+
+int64_t dsvl_vision_scratch(const dsvl_vision *vision)
+{
+    const dsvl_vision_config *c = &vision->config;
+    return (int64_t)sizeof(float) * c->side * c->side * (c->width + wide_width(c));
+}
+
+/* x [rows, width] += one block; h [rows, width] and wide [rows, wide_width] are scratch. */
+static int run_block(const dsvl_vision_config *c, const vision_block *b, kern_context *context, float *x,
+                     float *h, float *wide, int64_t n)
+{
+    const int64_t tokens = (int64_t)c->side * c->side, rows = n * tokens, width = c->width;
+    const int64_t dim = width / c->heads;
+    const float scale = (float)(1.0 / sqrt((double)dim));
+    kern_layernorm(context, h, x, b->norm1_gain, b->norm1_bias, c->eps, rows, width);
+    if (kern_linear(context, wide, h, &b->qkv, b->qkv_bias, rows)) return -1;
+    if (kern_attention_full(context, h, wide, scale, n, tokens, c->heads, dim)) return -1;
+    if (kern_linear(context, wide, h, &b->proj, b->proj_bias, rows)) return -1;
+    kern_add(context, x, wide, rows * width);
+    kern_layernorm(context, h, x, b->norm2_gain, b->norm2_bias, c->eps, rows, width);
+    if (kern_linear(context, wide, h, &b->fc1, b->fc1_bias, rows)) return -1;
+    kern_gelu_tanh(context, wide, rows * c->mlp);
+    if (kern_linear(context, h, wide, &b->fc2, b->fc2_bias, rows)) return -1;
+    kern_add(context, x, h, rows * width);
+    return 0;
+}
+
+int dsvl_vision_run(const dsvl_vision *vision, kern_context *context, const dsvl_processor_config *processor,
+                    const uint8_t *tiles, int n, float *features, dsvl_error *err)
+{
+    const dsvl_vision_config *c = &vision->config;
+    const int64_t tokens = (int64_t)c->side * c->side, rows = n * tokens, width = c->width;
+    float mean[3], std[3];
+    if (n < 1 || processor->tile_size != c->image_size) {
+        return dsvl_fail(err, DSVL_E_INTERNAL, "vision tower: %d tiles of %d pixels, not of %d", n,
+                         processor->tile_size, c->image_size);
+    }
+    const size_t bytes = (size_t)dsvl_vision_scratch(vision) * (size_t)n;
+    float *h = kern_context_scratch(context, bytes);
+    if (!h) return dsvl_fail_memory(err, bytes);
+    float *wide = h + rows * width;
+    for (int i = 0; i < 3; i++) { /* without normalisation the pixels stay in 0 .. 1 */
+        mean[i] = processor->normalize ? (float)processor->mean[i] : 0;
+        std[i] = processor->normalize ? (float)processor->std[i] : 1;
+    }
+    kern_patches(context, wide, tiles, mean, std, n, c->image_size, c->patch_size, c->side);
+    int status = kern_linear(context, features, wide, &vision->patch, vision->patch_bias, rows);
+    for (int i = 0; i < n; i++)
+        kern_add(context, features + i * tokens * width, vision->position, tokens * width);
+    for (int i = 0; status == 0 && i < c->layers; i++) {
+        status = run_block(c, &vision->blocks[i], context, features, h, wide, n);
+    }
+    if (status) return dsvl_fail_memory(err, bytes);
+    kern_layernorm(context, features, features, vision->norm_gain, vision->norm_bias, c->eps, rows, width);
+    return 0;
+}
