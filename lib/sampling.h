@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Choosing the next token from logits, as transformers' logits processors do it. */
+#ifndef DSVL_LIB_SAMPLING_H
+#define DSVL_LIB_SAMPLING_H
+
+#include "lib/error.h"
+
+typedef struct dsvl_sampler dsvl_sampler;
+
+/* sampling NULL: greedy. Parameters out of range are an error that names them. */
+dsvl_sampler *dsvl_sampler_new(const dsvl_sampling *sampling, size_t vocab, dsvl_error *err);
+void dsvl_sampler_free(dsvl_sampler *sampler); /* NULL-safe */
+
+/* A token of the prompt or of the answer, for the repetition penalty; ids outside the vocabulary are ignored.
+ */
+void dsvl_sampler_see(dsvl_sampler *sampler, int32_t id);
+
+/* Choose from logits [vocab]; *logprob is the natural log of the token's probability at temperature 1, before
+ * any penalty. Logits that are not finite are an error. */
+int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, float *logprob,
+                      dsvl_error *err);
+
+#endif

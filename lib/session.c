@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sequence: its cache of keys and values, and feeding it in chunks. */
+#include "lib/session.h"
+
+#include <string.h>
+
+#include "lib/alloc.h"
+
+/* Rows a pass takes at most: enough that every expert sees a block of rows, few enough that the work stays
+ * small. */
+enum { CHUNK_ROWS = 512 };
+
+dsvl_session *dsvl_session_new(const dsvl_model *model, int context, dsvl_error *err)
+{
+    if (!model || !model->decoder) {
+        dsvl_fail(err, DSVL_E_USAGE, "a session needs a model opened with its decoder");
+        return NULL;
+    }
+    const dsvl_decoder_config *c = &model->decoder->config;
+    /* Linear and dynamic scaling keep the trained length in the config and stretch it by their factor. */
+    bool stretched = (c->rope == DSVL_ROPE_LINEAR || c->rope == DSVL_ROPE_DYNAMIC) && c->rope_factor > 1;
+    double longest = c->context * (stretched ? c->rope_factor : 1.0);
+    if (context < 0 || context > longest) {
+        dsvl_fail(err, DSVL_E_LIMIT, "a context of %d tokens is more than %s holds: %.0f", context,
+                  model->name, longest);
+        return NULL;
+    }
+    dsvl_session *session = dsvl_alloc_zero(1, sizeof *session);
+    if (!session) {
+        dsvl_fail_memory(err, sizeof *session);
+        return NULL;
+    }
+    session->model = model;
+    session->decoder = model->decoder;
+    session->context = (size_t)(context ? context : c->context);
+    session->placeholder = -1;
+    if (model->tokenizer)
+        session->placeholder = dsvl_tokenizer_find(model->tokenizer, model->processor.image_token);
+
+    dsvl_pass *pass = session->pass = dsvl_alloc_zero(1, sizeof *pass);
+    if (pass) {
+        pass->kern = kern_context_new(model->options.threads);
+        pass->layers = dsvl_alloc_zero((size_t)c->layers, sizeof *pass->layers);
+        pass->last = dsvl_alloc_zero((size_t)c->width * 2, sizeof(float)); /* and room for its norm */
+        pass->logits = dsvl_alloc_zero((size_t)c->vocab, sizeof(float));
+    }
+    if (!pass || !pass->kern || !pass->layers || !pass->last || !pass->logits) {
+        dsvl_fail_memory(err, (size_t)c->vocab * sizeof(float));
+        dsvl_session_free(session);
+        return NULL;
+    }
+    return session;
+}
+
+void dsvl_session_free(dsvl_session *session)
+{
+    if (!session) return;
+    dsvl_pass *pass = session->pass;
+    if (pass) {
+        for (int k = 0; pass->layers && k < session->decoder->config.layers; k++) {
+            dsvl_dealloc(pass->layers[k].k);
+            dsvl_dealloc(pass->layers[k].v);
+        }
+        dsvl_dealloc(pass->layers);
+        dsvl_dealloc(pass->work.block);
+        dsvl_rope_clear(&pass->rope);
+        dsvl_dealloc(pass->last);
+        dsvl_dealloc(pass->logits);
+        kern_context_free(pass->kern);
+        dsvl_dealloc(pass);
+    }
+    dsvl_dealloc(session->ids);
+    dsvl_dealloc(session);
+}
+
+void dsvl_session_probe(dsvl_session *session, dsvl_probe_fn probe, void *user)
+{
+    session->pass->probe = probe;
+    session->pass->probe_user = user;
+}
+
+/* ---- room -------------------------------------------------------------------------------------------- */
+
+/* Bytes of cache a position takes over all layers. */
+static uint64_t position_bytes(const dsvl_decoder *decoder)
+{
+    return (uint64_t)decoder->config.layers * (uint64_t)(decoder->key_width + decoder->value_width) *
+           sizeof(float);
+}
+
+static int grow_cache(dsvl_session *session, size_t need, dsvl_error *err)
+{
+    dsvl_pass *pass = session->pass;
+    const dsvl_decoder *decoder = session->decoder;
+    if (need <= pass->capacity) return 0;
+    size_t capacity = pass->capacity < 256 ? 256 : pass->capacity * 2;
+    if (capacity < need) capacity = need;
+    if (capacity > session->context) capacity = session->context;
+    uint64_t limit = session->model->options.max_memory;
+    if (limit && (uint64_t)capacity * position_bytes(decoder) > limit / 2)
+        capacity = need; /* then to the token */
+    size_t key = (size_t)decoder->key_width, value = (size_t)decoder->value_width;
+    for (int k = 0; k < decoder->config.layers; k++) {
+        dsvl_cache *cache = &pass->layers[k];
+        float *keys = dsvl_realloc(cache->k, session->length * key, capacity * key, sizeof(float));
+        if (!keys) return dsvl_fail_memory(err, capacity * key * sizeof(float));
+        cache->k = keys;
+        if (value == 0) continue;
+        float *values = dsvl_realloc(cache->v, session->length * value, capacity * value, sizeof(float));
+        if (!values) return dsvl_fail_memory(err, capacity * value * sizeof(float));
+        cache->v = values;
+    }
+    pass->capacity = capacity;
+    return 0;
+}
+
+/* Rows of a chunk for n rows more: at most CHUNK_ROWS, fewer when memory is limited. 0 with *err filled: no
+ * room. */
+static size_t chunk_rows(const dsvl_session *session, size_t n, dsvl_error *err)
+{
+    const dsvl_decoder *decoder = session->decoder;
+    size_t rows = n < CHUNK_ROWS ? n : CHUNK_ROWS;
+    uint64_t limit = session->model->options.max_memory;
+    if (!limit) return rows;
+    uint64_t cache = (uint64_t)(session->length + n) * position_bytes(decoder);
+    while (rows > 1 && cache + dsvl_work_bytes(decoder, rows) > limit) rows = (rows + 1) / 2;
+    uint64_t least = cache + dsvl_work_bytes(decoder, rows);
+    if (least > limit) {
+        dsvl_fail(err, DSVL_E_LIMIT,
+                  "a sequence of %zu tokens needs %.1f MB of cache and work, over the limit of %.1f MB: "
+                  "allow more memory or ask for less",
+                  session->length + n, (double)least / 1e6, (double)limit / 1e6);
+        return 0;
+    }
+    return rows;
+}
+
+static int make_room(dsvl_session *session, size_t n, size_t *chunk, dsvl_error *err)
+{
+    if (n > session->context - session->length)
+        return dsvl_fail(err, DSVL_E_LIMIT, "%zu tokens do not fit: the context holds %zu and %zu are taken",
+                         n, session->context, session->length);
+    size_t total = session->length + n;
+    if (!(*chunk = chunk_rows(session, n, err))) return -1;
+    void *ids = session->ids;
+    if (!dsvl_grow(&ids, &session->ids_capacity, total, sizeof *session->ids))
+        return dsvl_fail_memory(err, total * sizeof *session->ids);
+    session->ids = ids;
+    if (grow_cache(session, total, err) ||
+        dsvl_work_reserve(&session->pass->work, session->decoder, *chunk, err))
+        return -1;
+    return dsvl_rope_prepare(&session->pass->rope, &session->decoder->config, session->length, total, err);
+}
+
+/* ---- feeding ----------------------------------------------------------------------------------------- */
+
+/* Rows that work.hidden holds, at positions past ..: through the layers; the last one is kept for its logits.
+ */
+static int run_chunk(dsvl_session *session, size_t n, size_t past, dsvl_error *err)
+{
+    dsvl_pass *pass = session->pass;
+    const dsvl_decoder_config *c = &session->decoder->config;
+    size_t width = (size_t)c->width, vocab = (size_t)c->vocab;
+    if (dsvl_decoder_run(session->decoder, pass, n, past, err)) return -1;
+    memcpy(pass->last, pass->work.hidden + (n - 1) * width, width * sizeof(float));
+    if (!pass->probe) return 0;
+
+    float *logits = dsvl_alloc(n * vocab, sizeof(float));
+    if (!logits) return dsvl_fail_memory(err, n * vocab * sizeof(float));
+    int failed =
+        dsvl_decoder_logits(session->decoder, pass->kern, logits, pass->work.norm, pass->work.hidden, n, err);
+    if (!failed) pass->probe(pass->probe_user, "logits", logits, (int64_t)n, (int64_t)vocab);
+    dsvl_dealloc(logits);
+    return failed;
+}
+
+/* Append n rows: tokens, or (ids NULL) embeddings [n, width]. */
+static int feed(dsvl_session *session, const int32_t *ids, const float *embeddings, size_t n, dsvl_error *err)
+{
+    const dsvl_decoder *decoder = session->decoder;
+    dsvl_pass *pass = session->pass;
+    size_t width = (size_t)decoder->config.width, chunk = 0, length = session->length;
+    if (n == 0) return 0;
+    if (make_room(session, n, &chunk, err)) return -1;
+    pass->has_last = pass->has_logits = false;
+    for (size_t done = 0; done < n; done += chunk) {
+        size_t rows = n - done < chunk ? n - done : chunk;
+        if (ids) {
+            size_t row = width * (decoder->embed.dtype == KERN_F32 ? 4 : 2);
+            const char *table = decoder->embed.data;
+            for (size_t i = 0; i < rows; i++)
+                kern_widen(pass->kern, pass->work.hidden + i * width, table + (size_t)ids[done + i] * row,
+                           decoder->embed.dtype, (int64_t)width);
+        } else {
+            memcpy(pass->work.hidden, embeddings + done * width, rows * width * sizeof(float));
+        }
+        if (run_chunk(session, rows, length + done, err)) return -1;
+    }
+    for (size_t i = 0; i < n; i++) session->ids[length + i] = ids ? ids[i] : session->placeholder;
+    session->length = length + n;
+    pass->has_last = true;
+    return 0;
+}
+
+int dsvl_session_feed_tokens(dsvl_session *session, const int32_t *ids, size_t n, dsvl_error *err)
+{
+    int vocab = session->decoder->config.vocab;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return dsvl_fail(err, DSVL_E_INPUT, "token %zu is %d, outside the vocabulary of %d", i,
+                             (int)ids[i], vocab);
+    return feed(session, ids, NULL, n, err);
+}
+
+int dsvl_session_feed_embeddings(dsvl_session *session, const float *embeddings, size_t n, dsvl_error *err)
+{
+    return feed(session, NULL, embeddings, n, err);
+}
+
+size_t dsvl_session_length(const dsvl_session *session)
+{
+    return session->length;
+}
+
+void dsvl_session_truncate(dsvl_session *session, size_t length)
+{
+    if (length >= session->length) return;
+    session->length = length;
+    session->pass->has_last = session->pass->has_logits = false;
+}
+
+/* ---- logits ------------------------------------------------------------------------------------------ */
+
+const float *dsvl_session_compute_logits(const dsvl_session *session, dsvl_error *err)
+{
+    dsvl_pass *pass = session->pass;
+    if (pass->has_logits) return pass->logits;
+    if (!pass->has_last) {
+        dsvl_fail(err, DSVL_E_USAGE, "a session has no logits before something is fed to it");
+        return NULL;
+    }
+    float *norm = pass->last + session->decoder->config.width;
+    if (dsvl_decoder_logits(session->decoder, pass->kern, pass->logits, norm, pass->last, 1, err))
+        return NULL;
+    pass->has_logits = true;
+    return pass->logits;
+}
+
+const float *dsvl_session_logits(const dsvl_session *session, size_t *vocab)
+{
+    *vocab = (size_t)session->decoder->config.vocab;
+    return dsvl_session_compute_logits(session, NULL);
+}
