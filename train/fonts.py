@@ -7,6 +7,7 @@ import functools
 import re
 import subprocess
 
+import uharfbuzz
 from fontTools.ttLib import TTCollection, TTFont
 
 from words import ASCII, CHARSET
@@ -56,6 +57,16 @@ def families():
         if all(ord(c) in have for c in ASCII):
             result[name] = {c for c in CHARSET if ord(c) in have}
     return result
+
+
+@functools.lru_cache(64)
+def shaping_face(family, bold, italic):
+    """The face of the file that fontconfig takes for a style, or None."""
+    pattern = family.replace("-", "\\-") + (":bold" if bold else "") + (":italic" if italic else "")
+    path = subprocess.run(["fc-match", "-f", "%{file}", pattern], check=True, capture_output=True, text=True).stdout
+    if not path.lower().endswith((".ttf", ".otf")):
+        return None
+    return uharfbuzz.Face(uharfbuzz.Blob.from_file_path(path))
 
 
 def split(held):

@@ -103,7 +103,7 @@ class Generator:
             b = r.random() < .13 if bold is None else bold
             i = r.random() < .09 if italic is None else italic
             try:
-                return Font(f, size or self.em(), b, i)
+                return Font(f, size or self.em(), b, i, r.random() < .5)
             except cairo.Error:
                 continue
 
@@ -154,7 +154,7 @@ class Generator:
         em = f.size
         kind = kind or r.choices(["words", "mixed", "number", "random"], [6, 2, 1, 2])[0]
         space = max(.18 * em, f.glyph(" ")[1])
-        track = 0. if r.random() < .75 else r.uniform(-.015, .05) * em
+        track = 0. if f.shaper or r.random() < .6 else r.uniform(-.015, .05) * em
         lead = r.triangular(1.05, 1.9, 1.25)
         x0 = r.uniform(2, 22) if r.random() < .75 else r.uniform(2, w * .3)
         x1 = w - (r.uniform(2, 20) if r.random() < .75 else r.uniform(2, w * .35))

@@ -12,6 +12,7 @@ import tempfile
 
 import cairo
 import numpy as np
+import uharfbuzz
 from PIL import Image, ImageFilter
 
 import fonts
@@ -20,18 +21,25 @@ ASCENT, DESCENT, MIDDLE = .85, .22, .28  # of an em: the box of a word, and the 
 
 
 class Font:
-    """One typeface at one size in pixels."""
+    """One typeface at one size in pixels; shaped: with the kerning and ligatures of the typeface."""
 
-    def __init__(self, family, size, bold=False, italic=False):
+    def __init__(self, family, size, bold=False, italic=False, shaped=False):
         self.size, self.have = size, fonts.families()[family]
-        self.key = (family, bold, italic)
+        self.key = (family, bold, italic, shaped)
         self.face = cairo.ToyFontFace(family, cairo.FontSlant.ITALIC if italic else cairo.FontSlant.NORMAL,
                                       cairo.FontWeight.BOLD if bold else cairo.FontWeight.NORMAL)
         opt = cairo.FontOptions()
         opt.set_hint_style(cairo.HintStyle.NONE)
         opt.set_hint_metrics(cairo.HintMetrics.OFF)
         self.scaled = cairo.ScaledFont(self.face, cairo.Matrix(xx=size, yy=size), cairo.Matrix(), opt)
-        self._glyph = {}
+        self._glyph, self._run, self.shaper = {}, {}, None
+        if shaped:
+            face = fonts.shaping_face(family, bold, italic)
+            if face:
+                self.shaper = uharfbuzz.Font(face)
+                self.shaper.scale = (round(size * 64), round(size * 64))
+                if any(self.shaper.get_nominal_glyph(ord(c)) != self.glyph(c)[0] for c in "Ha0&"):
+                    self.shaper = None  # not the file that cairo draws with
 
     def glyph(self, c):
         """(glyph index, advance)"""
@@ -41,9 +49,28 @@ class Font:
             g = self._glyph[c] = (g[0].index, self.scaled.text_extents(c).x_advance)
         return g
 
+    def run(self, s):
+        """[(glyph index, advance, x offset, y offset, number of characters)]"""
+        if not self.shaper or not s:
+            return [(*self.glyph(c), 0, 0, 1) for c in s]
+        r = self._run.get(s)
+        if r is None:
+            b = uharfbuzz.Buffer()
+            b.add_str(s)
+            b.guess_segment_properties()
+            uharfbuzz.shape(self.shaper, b)
+            starts = [i.cluster for i in b.glyph_infos]
+            r = []
+            for i, p, at in zip(b.glyph_infos, b.glyph_positions, starts):
+                end = min((t for t in starts if t > at), default=len(s))
+                again = bool(r) and r[-1][5] == at
+                r.append((i.codepoint, p.x_advance / 64, p.x_offset / 64, -p.y_offset / 64, 0 if again else end - at, at))
+            r = self._run[s] = [q[:5] for q in r]
+        return r
+
     def variant(self, size=None, bold=None, italic=None):
-        f, b, i = self.key
-        return Font(f, size or self.size, b if bold is None else bold, i if italic is None else italic)
+        f, b, i, k = self.key
+        return Font(f, size or self.size, b if bold is None else bold, i if italic is None else italic, k)
 
     def can(self, s):
         return all(c in self.have or c == " " for c in s)
@@ -57,19 +84,18 @@ class Page:
         self.ops, self.chars, self.spans = [], [], []
 
     def width(self, font, s, track=0.):
-        return sum(font.glyph(c)[1] for c in s) + track * len(s)
+        return sum(g[1] + track for g in font.run(s))
 
     def text(self, font, x, y, s, track=0., ink=None):
         """Sets s with its baseline's left end at (x, y); returns the place of each character and the end."""
         glyphs, places = [], []
         cy = y - MIDDLE * font.size
-        for c in s:
-            i, a = font.glyph(c)
-            if c != " ":
-                glyphs.append((i, x, y))
-                self.chars.append((x + a / 2, cy, c))
-            places.append((x + a / 2, cy))
+        for i, a, dx, dy, n in font.run(s):
+            glyphs.append((i, x + dx, y + dy))
+            for k in range(n):
+                places.append((x + a * (k + .5) / n, cy))
             x += a + track
+        self.chars += [(*p, c) for p, c in zip(places, s) if c != " "]
         self.ops.append(("t", font, glyphs, self.ink if ink is None else ink))
         return places, x - track
 

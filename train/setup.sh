@@ -18,4 +18,4 @@ DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommen
   fonts-adf-accanthis fonts-adf-baskervald fonts-adf-gillius fonts-adf-universalis fonts-averia-sans-gwf \
   fonts-averia-serif-gwf fonts-comfortaa fonts-jura fonts-thai-tlwg
 python3.11 -m venv "$venv"
-"$venv/bin/pip" install 'torch==2.13.0' 'numpy<3' pillow pycairo fonttools safetensors tokenizers
+"$venv/bin/pip" install 'torch==2.13.0' 'numpy<3' pillow pycairo fonttools uharfbuzz safetensors tokenizers
