@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tiles records in, embeddings records out: vision tower, projector, 2D mosaic. Pages wait in a queue until
+ * enough tiles have come for a batch, or until no more can be read without waiting. */
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cli.h"
+#include "lib/alloc.h"
+#include "lib/tile_cache.h"
+
+enum { QUEUE_PAGES = 256 };             /* pages that wait, however few tiles they add */
+#define KEEP_BYTES ((uint64_t)64 << 20) /* tiles remembered for later pages */
+
+static struct {
+    const char *model, *dtype;
+    long threads, batch;
+    uint64_t max_memory;
+    bool stats;
+} options = {.dtype = "f32", .batch = 32};
+
+static const cli_option option_table[] = {
+    {"model", 'm', CLI_STRING, &options.model, "DIR", "model folder (default: the embedded model)", 0, 0},
+    {"threads", 0, CLI_INT, &options.threads, "N", "threads; 0: one per processor (default)", 0, 4096},
+    {"batch", 0, CLI_INT, &options.batch, "TILES",
+     "gather this many different tiles before encoding (default 32)", 1, 65536},
+    {"dtype", 0, CLI_STRING, &options.dtype, "TYPE", "type of the embeddings: f32 (default) or bf16", 0, 0},
+    {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
+     "limit of the working memory, weights not counted", 0, 0},
+    {"stats", 0, CLI_FLAG, &options.stats, NULL, "print how many tiles came and how many were encoded", 0, 0},
+    CLI_COMMON,
+};
+static const cli_program program = {
+    "dsvl-encode",
+    "[OPTION...] [FILE...]",
+    "Turn tiles records into embeddings records with a model's vision tower and projector.",
+    option_table,
+    sizeof option_table / sizeof *option_table,
+};
+
+/* A record on its way; one that only passes through has no tiles. */
+typedef struct page {
+    dsvl_record *record;
+    dsvl_cached_tile **tiles; /* [1 + cols*rows], global view first */
+    long count, fresh, cols, rows;
+} page;
+
+typedef struct encoder {
+    dsvl_model *model;
+    dsvl_tile_cache *cache;
+    dsvl_writer *writer;
+    page queue[QUEUE_PAGES];
+    size_t waiting, done;
+    size_t tiles, fresh;
+    double seconds;
+} encoder;
+
+static int fail_page(page *p, const dsvl_error *cause, dsvl_error *err)
+{
+    p->count = 0;
+    cli_error("%s", cause->message);
+    return dsvl_record_to_error(p->record, "encode", cause, err);
+}
+
+/* The tiles of a record, checked against the model and its own grid. */
+static const dsvl_tensor *check_tiles(const encoder *e, page *p, dsvl_error *err)
+{
+    char place[256];
+    const char *cut_for = dsvl_record_get(p->record, "model");
+    const dsvl_tensor *t = dsvl_record_need(p->record, "tiles", DSVL_U8, 4, err);
+    if (!t || dsvl_record_int(p->record, "tiles_cols", 1, 4096, &p->cols, err) ||
+        dsvl_record_int(p->record, "tiles_rows", 1, 4096, &p->rows, err)) {
+        return NULL;
+    }
+    dsvl_record_place(p->record, place);
+    const int size = dsvl_model_tile_size(e->model);
+    if (t->shape[1] != size || t->shape[2] != size || t->shape[3] != 3 ||
+        (cut_for && strcmp(cut_for, dsvl_model_name(e->model)) != 0)) {
+        dsvl_fail(err, DSVL_E_INPUT,
+                  "%s: tiles of %lld x %lld pixels%s%.100s do not fit model %.100s, which takes %d x %d; "
+                  "give dsvl-tile and "
+                  "dsvl-encode the same -m",
+                  place, (long long)t->shape[2], (long long)t->shape[1], cut_for ? " for model " : "",
+                  cut_for ? cut_for : "", dsvl_model_name(e->model), size, size);
+        return NULL;
+    }
+    if (t->shape[0] != 1 + p->cols * p->rows || !dsvl_image_tokens(e->model, (int)p->cols, (int)p->rows)) {
+        dsvl_fail(err, DSVL_E_INPUT, "%s: %lld tiles are not a global view and a grid of %ld x %ld", place,
+                  (long long)t->shape[0], p->cols, p->rows);
+        return NULL;
+    }
+    return t;
+}
+
+static int take_tiles(encoder *e, page *p, dsvl_error *err)
+{
+    const dsvl_tensor *t = check_tiles(e, p, err);
+    if (!t) return -1;
+    const size_t bytes = t->nbytes / (size_t)t->shape[0];
+    p->tiles = dsvl_alloc((size_t)t->shape[0], sizeof(dsvl_cached_tile *));
+    if (!p->tiles) return dsvl_fail_memory(err, (size_t)t->shape[0] * sizeof(dsvl_cached_tile *));
+    for (long i = 0; i < t->shape[0]; i++) {
+        bool fresh;
+        p->tiles[i] =
+            dsvl_tile_cache_add(e->cache, (const uint8_t *)t->data + (size_t)i * bytes, &fresh, err);
+        if (!p->tiles[i]) return -1;
+        p->fresh += fresh;
+    }
+    p->count = (long)t->shape[0];
+    e->tiles += (size_t)p->count;
+    e->fresh += (size_t)p->fresh;
+    dsvl_record_drop(p->record, "tiles"); /* the cache has them */
+    return 0;
+}
+
+/* Put a record into the queue (taken over, on failure too). */
+static int enqueue_take(encoder *e, dsvl_record *record, dsvl_error *err)
+{
+    page *p = &e->queue[e->waiting++];
+    dsvl_error cause = {0};
+    *p = (page){.record = record};
+    if (!dsvl_record_is(record, "tiles") || take_tiles(e, p, &cause) == 0) return 0;
+    return fail_page(p, &cause, err);
+}
+
+/* [tokens, width] of an image as a tensor of the type asked for. */
+static int make_embeddings(const encoder *e, const page *p, dsvl_tensor *out, dsvl_error *err)
+{
+    const size_t side = (size_t)dsvl_tile_tokens_side(e->model), width = (size_t)dsvl_model_width(e->model);
+    const int64_t shape[2] = {dsvl_image_tokens(e->model, (int)p->cols, (int)p->rows), (int64_t)width};
+    const size_t floats = side * side * width;
+    float *features = dsvl_alloc((size_t)p->count, floats * sizeof *features);
+    int status = features ? dsvl_tensor_new(out, DSVL_F32, 2, shape, err)
+                          : dsvl_fail_memory(err, floats * sizeof *features);
+    for (long i = 0; status == 0 && i < p->count; i++) {
+        memcpy(features + (size_t)i * floats, dsvl_cached_tile_features(p->tiles[i]),
+               floats * sizeof *features);
+    }
+    if (status == 0)
+        status = dsvl_image_mosaic(e->model, features, (int)p->cols, (int)p->rows, out->data, err);
+    dsvl_dealloc(features);
+    if (status == 0 &&
+        strcmp(options.dtype, "bf16") == 0) { /* in place: each value moves to a lower address */
+        const float *wide = out->data;
+        uint16_t *narrow = out->data;
+        const size_t n = out->nbytes / sizeof *wide;
+        for (size_t i = 0; i < n; i++) {
+            float value;
+            memcpy(&value, (const char *)wide + i * sizeof value, sizeof value);
+            const uint16_t half = dsvl_f32_to_bf16(value);
+            memcpy((char *)narrow + i * sizeof half, &half, sizeof half);
+        }
+        out->dtype = DSVL_BF16;
+        out->nbytes = n * sizeof *narrow;
+    }
+    return status;
+}
+
+static int finish_page(const encoder *e, page *p, double seconds_per_tile, dsvl_error *err)
+{
+    dsvl_tensor embeddings = {0};
+    const double begun = cli_seconds();
+    int status = make_embeddings(e, p, &embeddings, err);
+    if (status == 0) status = dsvl_record_put_take(p->record, "embeddings", &embeddings, err);
+    dsvl_tensor_free(&embeddings);
+    if (status || dsvl_record_set(p->record, DSVL_KEY_KIND, "embeddings", err) ||
+        dsvl_record_set(p->record, "model", dsvl_model_name(e->model), err) ||
+        dsvl_record_set(p->record, "model_hash", dsvl_model_hash(e->model), err)) {
+        return -1;
+    }
+    const double seconds = seconds_per_tile * (double)p->fresh + cli_seconds() - begun;
+    return cli_stamp(&program, p->record, strcmp(options.dtype, "bf16") ? "" : "--dtype=bf16", seconds, err);
+}
+
+static bool all_encoded(const page *p)
+{
+    for (long i = 0; i < p->count; i++) {
+        if (!dsvl_cached_tile_features(p->tiles[i])) return false;
+    }
+    return true;
+}
+
+/* Encode what has been gathered and write the waiting records in their order. A page whose tiles could not be
+ * encoded becomes an error record; only weights that no page can be encoded with stop the program. */
+static int flush(encoder *e, dsvl_error *err)
+{
+    const size_t fresh = dsvl_tile_cache_pending(e->cache);
+    const double begun = cli_seconds();
+    dsvl_error batch = {0};
+    int status = dsvl_tile_cache_encode(e->cache, &batch);
+    const double seconds = cli_seconds() - begun;
+    e->seconds += seconds;
+    if (status && (batch.code == DSVL_E_MODEL || batch.code == DSVL_E_INTERNAL)) {
+        *err = batch;
+        return -1;
+    }
+    status = 0;
+    for (size_t i = 0; status == 0 && i < e->waiting; i++) {
+        page *p = &e->queue[i];
+        dsvl_error cause = {0};
+        if (p->count && (all_encoded(p) ? finish_page(e, p, fresh ? seconds / (double)fresh : 0, &cause)
+                                        : (cause = batch, -1))) {
+            char place[256];
+            dsvl_error_prefix(&cause, "%s: ", dsvl_record_place(p->record, place));
+            status = fail_page(p, &cause, err);
+        }
+        if (status == 0) status = dsvl_writer_put(e->writer, p->record, err);
+        cli_progress("pages", ++e->done, 0);
+    }
+    for (size_t i = 0; i < e->waiting; i++) {
+        dsvl_record_free(e->queue[i].record);
+        dsvl_dealloc(e->queue[i].tiles);
+    }
+    e->waiting = 0;
+    dsvl_tile_cache_trim(e->cache);
+    return status;
+}
+
+static int run(encoder *e, cli_input *input, dsvl_error *err)
+{
+    for (;;) {
+        const bool full =
+            e->waiting == QUEUE_PAGES || dsvl_tile_cache_pending(e->cache) >= (size_t)options.batch;
+        if (e->waiting && (full || dsvl_tile_cache_pending(e->cache) == 0 || !cli_input_ready(input)) &&
+            flush(e, err)) {
+            return -1;
+        }
+        dsvl_record *record = NULL;
+        int more = cli_input_next(input, &record, err);
+        if (more < 0) { /* what came before the damage is whole: let it through, without an end record */
+            dsvl_error ignored = {0};
+            flush(e, &ignored);
+            return -1;
+        }
+        if (more == 0) break;
+        if (enqueue_take(e, record, err)) return -1;
+    }
+    return flush(e, err) || dsvl_writer_end(e->writer, err) ? -1 : 0;
+}
+
+static void print_stats(const encoder *e)
+{
+    const size_t known = e->tiles - e->fresh;
+    cli_progress_end();
+    fprintf(stderr,
+            "%s: %zu pages, %zu tiles, %zu encoded, %zu (%.1f %%) equal to one encoded before; %.2f s in the "
+            "tower, %.2f "
+            "tiles/s\n",
+            program.name, e->done, e->tiles, e->fresh, known,
+            e->tiles ? 100.0 * (double)known / (double)e->tiles : 0, e->seconds,
+            e->seconds > 0 ? (double)e->fresh / e->seconds : 0);
+}
+
+static int open_model(encoder *e, dsvl_error *err)
+{
+    const dsvl_options model_options = {.threads = (int)options.threads, .max_memory = options.max_memory};
+    char *folder = options.model ? dsvl_strdup(options.model) : dsvl_model_default_folder(err);
+    if (!folder) return options.model ? dsvl_fail_memory(err, strlen(options.model)) : -1;
+    const double begun = cli_seconds();
+    e->model = dsvl_model_open(folder, DSVL_PART_VISION, &model_options, err);
+    if (e->model)
+        cli_note("%s: opened in %.3f s, hash %.16s", folder, cli_seconds() - begun,
+                 dsvl_model_hash(e->model));
+    dsvl_free(folder);
+    if (!e->model) return -1;
+    uint64_t keep = KEEP_BYTES;
+    if (options.max_memory && options.max_memory / 8 < keep) keep = options.max_memory / 8;
+    e->cache = dsvl_tile_cache_new(e->model, keep, err);
+    e->writer = dsvl_writer_new(STDOUT_FILENO, "standard output", err);
+    return e->cache && e->writer ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    static encoder e;
+    dsvl_error err = {0};
+    const int files = cli_parse(&program, argc, argv);
+    if (strcmp(options.dtype, "f32") != 0 && strcmp(options.dtype, "bf16") != 0) {
+        return cli_usage("--dtype takes f32 or bf16, not \"%s\"", options.dtype);
+    }
+    cli_input *input = cli_input_new(argv, files, &err);
+    int status = -1;
+    if (input && open_model(&e, &err) == 0) status = run(&e, input, &err);
+    cli_progress_end();
+    if (status) {
+        status = cli_fail(&err);
+    } else {
+        status = dsvl_writer_count(e.writer, "error") ? CLI_PARTIAL : CLI_OK;
+        if (options.stats) print_stats(&e);
+    }
+    for (size_t i = 0; i < e.waiting; i++) {
+        dsvl_record_free(e.queue[i].record);
+        dsvl_dealloc(e.queue[i].tiles);
+    }
+    cli_input_free(input);
+    dsvl_writer_free(e.writer);
+    dsvl_tile_cache_free(e.cache);
+    dsvl_model_close(e.model);
+    return status;
+}
