@@ -130,7 +130,7 @@ class Generator:
 
     # ---- text
 
-    def line(self, page, ans, fonts_, x, y, words, gap, track=0.):
+    def line(self, page, ans, fonts_, x, y, words, gap, track=0., marks=False):
         """Sets words, one font each, gap apart; adds the line to the answer."""
         if ans.s:
             ans.add("\n")
@@ -141,6 +141,10 @@ class Generator:
             at, end = page.text(f, x, y, w, track)
             page.span(w, x, end, y, f.size)
             ans.add(w, at)
+            if marks and self.r.random() < .04:  # the mark of a note
+                g, mark = f.variant(f.size * .62, shaped=False), str(self.r.randint(1, 30))
+                at, end = page.text(g, end, y - .36 * f.size, mark)
+                ans.add(mark, at)
             x = end + gap
         if words:
             page.span(" ".join(words), first, x - gap, y, fonts_[0].size)
@@ -162,8 +166,8 @@ class Generator:
         align = r.choices("ljcr", [6, 5, 1, .5])[0]
         style = r.choices(["plain", "indent", "spaced", "bullets", "numbered", "pairs", "lines"], [5, 3, 3, 1.5, 1, 1, 2])[0]
         last = r.randint(1, 8 * th) if r.random() < .25 else 999
-        hyphens = r.random() < .35
-        emphasis = r.random() < .12
+        hyphens, dots = r.random() < .35, r.random() < .12
+        emphasis, marks = r.random() < .12, r.random() < .06
         bullet = r.choice([b for b in "•-–*·" if f.can(b)])
         count, first_of_par, left, limit, n_item = 0, True, 0, x1, 0
         heading = r.random() < .3
@@ -229,7 +233,14 @@ class Generator:
                 x += max(0, lim - x - used) / 2
             elif align == "r" and style in ("plain", "lines"):
                 x += max(0, lim - x - used)
-            end = self.line(page, ans, faces, x, y, words, gap, track)
+            end = self.line(page, ans, faces, x, y, words, gap, track, marks and lead > 1.15 and gap > .3 * em)
+            if style == "lines" and dots and end < x1 - 4 * em:  # a line of a table of contents
+                s, k = str(r.randint(1, 400)), int((x1 - end - 2.5 * em) / page.width(f, "."))
+                if k > 3:
+                    at, e = page.text(f, end + .3 * em, y, "." * k)
+                    ans.add(" " + "." * k, [None] + at)
+                    at, end = page.text(f, e + .3 * em, y, s)
+                    ans.add(" " + s, [None] + at)
             if r.random() < .02:
                 page.line(x, y + .12 * em, end, y + .12 * em, max(1, em * .05), page.ink)
             count += 1
@@ -449,6 +460,23 @@ class Generator:
             if d < w - 12:
                 page.text(g, r.choice([(w - d) / 2, 6]), y0 + g.size, s)
                 y0 += 1.6 * g.size
+        side = 0.
+        if r.random() < .15:  # the upright axis has a title
+            g = f.variant(bold=False)
+            s = self.strip(g, self.w.name() + r.choice(["", " (%)", " in " + self.w.word().lower()]))
+            d = page.width(g, s)
+            if d < h - y0 - 4:
+                side = 1.3 * em
+                page.upright_text(g, 4 + em, (y0 + h + d) / 2, s)
+        if r.random() < .1:  # a key, or a note
+            s = self.strip(f, self.w.name() + " " + self.w.word().lower())
+            d = page.width(f, s) + 1.3 * em
+            if d < w - 12:
+                q = w - 6 - d if r.random() < .6 else (w - d) / 2
+                page.rect(q, y0 + .3 * em, .7 * em, .7 * em, r.randint(50, 200))
+                page.text(f, q + 1.1 * em, y0 + .95 * em, s)
+                y0 += 1.5 * em
+        inside = r.random() < .1  # values printed within the bars
         labelled = r.random() < .75  # values printed at the bars; otherwise read against the axis
         axis = not labelled or r.random() < .35
         n = r.randint(2, 4 + 2 * max(tw, th))
@@ -495,7 +523,7 @@ class Generator:
             tick_text = [s + "%" for s in tick_text]
         bars = []
         if r.random() < .55:  # upright bars
-            left = 6 + (max(page.width(f, s) for s in tick_text) + .5 * em if axis else 0)
+            left = 6 + side + (max(page.width(f, s) for s in tick_text) + .5 * em if axis else 0)
             need = [max(page.width(f, a), page.width(f, v[1]) if labelled else 0) + .35 * em for a, v in zip(labels, values)]
             while n > 1 and max(need[:n]) * n > x1 - left:
                 n -= 1
@@ -521,16 +549,22 @@ class Generator:
                 a, _ = page.text(f, c - page.width(f, labels[i]) / 2, floor + 1.1 * em, labels[i])
                 v = None
                 if labelled:
-                    v, _ = page.text(f, c - page.width(f, values[i][1]) / 2, floor - q - .22 * em, values[i][1])
+                    d = page.width(f, values[i][1])
+                    within = inside and q > 1.3 * em and d < bw * step_x and not 110 < fills[i] < 150
+                    v, _ = page.text(f, c - d / 2, floor - q + (em if within else -.22 * em), values[i][1],
+                                     ink=(255 if fills[i] < 130 else 0) if within else None)
                 bars.append((labels[i], a, values[i][1], v or [(c, floor - q)] * len(values[i][1])))
             page.line(left, floor, max(x1, left + n * step_x), floor, thin, page.ink)
+            if r.random() < .2:  # a frame
+                for a in ((left, ceil, x1, ceil), (left, ceil, left, floor), (x1, ceil, x1, floor)):
+                    page.line(*a, thin, page.ink)
             if axis and r.random() < .7:
                 page.line(left, floor, left, ceil, thin, page.ink)
         else:
             low = h - 4 - (1.6 * em if axis else 0)
             rows = em * r.uniform(1.25, 2.2)
             n = max(1, min(n, int((low - y0) / rows)))
-            left = 6 + max(page.width(f, s) for s in labels[:n]) + .4 * em
+            left = 6 + side + max(page.width(f, s) for s in labels[:n]) + .4 * em
             room = x1 - left - (max(page.width(f, v[1]) for v in values[:n]) + .6 * em if labelled else .5 * em)
             if room < 2 * em or low - y0 < rows:
                 return self.chart(tw, th)
@@ -550,7 +584,10 @@ class Generator:
                 a, _ = page.text(f, left - .35 * em - page.width(f, labels[i]), c + .33 * em, labels[i])
                 v = None
                 if labelled:
-                    v, _ = page.text(f, left + q + .25 * em, c + .33 * em, values[i][1])
+                    d = page.width(f, values[i][1])
+                    within = inside and q > d + .5 * em and bw * rows > em and not 110 < fills[i] < 150
+                    v, _ = page.text(f, left + q + (-d - .25 * em if within else .25 * em), c + .33 * em, values[i][1],
+                                     ink=(255 if fills[i] < 130 else 0) if within else None)
                 bars.append((labels[i], a, values[i][1], v or [(left + q, c)] * len(values[i][1])))
             page.line(left, y0, left, y0 + n * rows, thin, page.ink)
             if axis:

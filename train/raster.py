@@ -68,9 +68,10 @@ class Font:
             r = self._run[s] = [q[:5] for q in r]
         return r
 
-    def variant(self, size=None, bold=None, italic=None):
+    def variant(self, size=None, bold=None, italic=None, shaped=None):
         f, b, i, k = self.key
-        return Font(f, size or self.size, b if bold is None else bold, i if italic is None else italic, k)
+        return Font(f, size or self.size, b if bold is None else bold, i if italic is None else italic,
+                    k if shaped is None else shaped)
 
     def can(self, s):
         return all(c in self.have or c == " " for c in s)
@@ -99,6 +100,14 @@ class Page:
         self.ops.append(("t", font, glyphs, self.ink if ink is None else ink))
         return places, x - track
 
+    def upright_text(self, font, x, y, s):
+        """Sets s along an upright line, reading upwards, its baseline's end at (x, y); nobody is asked to read it."""
+        glyphs, w = [], 0.
+        for i, a, dx, dy, _ in font.run(s):
+            glyphs.append((i, w + dx, dy))
+            w += a
+        self.ops.append(("v", font, glyphs, self.ink, x, y))
+
     def span(self, s, x0, x1, y, size):
         """Remembers that s stands on the baseline y between x0 and x1."""
         self.spans.append((s, x0, y - ASCENT * size, x1, y + DESCENT * size))
@@ -108,19 +117,6 @@ class Page:
 
     def line(self, x0, y0, x1, y1, width, ink, dash=None):
         self.ops.append(("l", x0, y0, x1, y1, width, ink, dash))
-
-    def move(self, dx, dy, w, h):
-        """Shifts everything and sets a new size."""
-        def shift(o):
-            if o[0] == "t":
-                return ("t", o[1], [(i, x + dx, y + dy) for i, x, y in o[2]], o[3])
-            if o[0] == "r":
-                return ("r", o[1] + dx, o[2] + dy) + o[3:]
-            return ("l", o[1] + dx, o[2] + dy, o[3] + dx, o[4] + dy) + o[5:]
-        self.ops = [shift(o) for o in self.ops]
-        self.chars = [(x + dx, y + dy, c) for x, y, c in self.chars]
-        self.spans = [(s, a + dx, b + dy, c + dx, d + dy) for s, a, b, c, d in self.spans]
-        self.w, self.h = w, h
 
     def paint(self, c, options=None):
         def grey(v):
@@ -135,6 +131,15 @@ class Page:
                 c.set_font_face(o[1].face)
                 c.set_font_size(o[1].size)
                 c.show_glyphs([cairo.Glyph(*g) for g in o[2]])
+            elif o[0] == "v":
+                c.save()
+                grey(o[3])
+                c.translate(o[4], o[5])
+                c.rotate(-math.pi / 2)
+                c.set_font_face(o[1].face)
+                c.set_font_size(o[1].size)
+                c.show_glyphs([cairo.Glyph(*g) for g in o[2]])
+                c.restore()
             elif o[0] == "r":
                 grey(o[5])
                 c.rectangle(*o[1:5])
