@@ -5,8 +5,8 @@
 
 #include "lib/alloc.h"
 
-/* Four pixels become three words at a time: the rasterizer's page passes through here whole, and byte stores would take
- * as long as a tenth of the drawing. */
+/* Four pixels become three words at a time: the rasterizer's page passes through here whole, and byte stores
+ * would take as long as a tenth of the drawing. */
 void dsvl_pixels_from_rgb24(uint8_t *rgb, const uint32_t *pixels, size_t n)
 {
     size_t i = 0;
@@ -99,15 +99,20 @@ int dsvl_pixels_orient(uint8_t **pixels, int *width, int *height, int orientatio
     /* What remains after a transposition: 5 nothing, 6 a flip of columns, 7 a half turn, 8 a flip of rows. */
     switch (orientation) {
     case 2:
-    case 6: flip_columns(*pixels, *width, *height); break;
+    case 6:
+        flip_columns(*pixels, *width, *height);
+        break;
     case 3:
-    case 7: turn_half(*pixels, *width, *height); break;
+    case 7:
+        turn_half(*pixels, *width, *height);
+        break;
     case 4:
     case 8:
         turn_half(*pixels, *width, *height);
         flip_columns(*pixels, *width, *height);
         break;
-    default: break;
+    default:
+        break;
     }
     return 0;
 }
@@ -159,12 +164,14 @@ static void paper_color(const uint8_t *pixels, int width, int height, uint8_t pa
 }
 
 /* First and one past the last inked pixel of a row between two columns; begin == end when there is none. */
-static void row_ink(const uint8_t *row, int width, const uint8_t low[3], const uint8_t high[3], int *begin, int *end)
+static void row_ink(const uint8_t *row, int width, const uint8_t low[3], const uint8_t high[3], int *begin,
+                    int *end)
 {
     int first = width, last = -1;
     for (int x = 0; x < width; x++) {
         const uint8_t *p = row + 3 * (size_t)x;
-        if (p[0] < low[0] || p[0] > high[0] || p[1] < low[1] || p[1] > high[1] || p[2] < low[2] || p[2] > high[2]) {
+        if (p[0] < low[0] || p[0] > high[0] || p[1] < low[1] || p[1] > high[1] || p[2] < low[2] ||
+            p[2] > high[2]) {
             if (first == width) first = x;
             last = x;
         }

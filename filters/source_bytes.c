@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of a document. Regular files are mapped, so that a page of a large scan archive costs only what it reads. */
+/* The bytes of a document. Regular files are mapped, so that a page of a large scan archive costs only what
+ * it reads. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -36,7 +37,8 @@ static int slurp(int descriptor, size_t limit, dsvl_bytes *bytes, dsvl_error *er
         length += (size_t)n;
         if (length > limit) {
             dsvl_dealloc(data);
-            return dsvl_fail(err, DSVL_E_LIMIT, "longer than %zu MiB, the limit for a document that comes through a pipe",
+            return dsvl_fail(err, DSVL_E_LIMIT,
+                             "longer than %zu MiB, the limit for a document that comes through a pipe",
                              limit >> 20);
         }
     }
@@ -77,7 +79,9 @@ void dsvl_bytes_close(dsvl_bytes *bytes)
         const unsigned char *shared;
         void *own;
     } block = {bytes->data};
-    if (bytes->mapped) munmap(block.own, bytes->length);
-    else dsvl_dealloc(block.own);
+    if (bytes->mapped)
+        munmap(block.own, bytes->length);
+    else
+        dsvl_dealloc(block.own);
     memset(bytes, 0, sizeof *bytes);
 }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* PDF pages through poppler-glib and cairo: the only file that includes poppler.h, linked into dsvl-rasterize alone. */
+/* PDF pages through poppler-glib and cairo: the only file that includes poppler.h, linked into dsvl-rasterize
+ * alone. */
 #include <math.h>
-#include <poppler.h>
 #include <stdio.h>
 #include <string.h>
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstrict-aliasing" /* GLib's type casts */
+#include <poppler.h>
+#pragma GCC diagnostic pop
 
 #include "filters/pixels.h"
 #include "filters/source.h"
@@ -15,7 +20,8 @@ typedef struct pdf_state {
     char complaint[320];      /* Poppler's own messages since the last clear_complaints */
 } pdf_state;
 
-/* Poppler reads on where it can and says what it met through GLib's log: keep the first few messages, print none. */
+/* Poppler reads on where it can and says what it met through GLib's log: keep the first few messages, print
+ * none. */
 static void keep_complaint(const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer user)
 {
     (void)domain, (void)level;
@@ -38,7 +44,8 @@ static void listen_no_more(GLogFunc before)
 
 static bool pdf_detect(const unsigned char *data, size_t length)
 {
-    size_t end = length < 1024 ? length : 1024; /* a few bytes of mail header or BOM may stand before the mark */
+    size_t end =
+        length < 1024 ? length : 1024; /* a few bytes of mail header or BOM may stand before the mark */
     return memmem(data, end, "%PDF-", 5) != NULL;
 }
 
@@ -56,21 +63,24 @@ static void pdf_close(dsvl_source *source)
     source->state = NULL;
 }
 
-/* A whole file ends with startxref, an offset and %%EOF; some writers and mail gateways add a little after it. */
+/* A whole file ends with startxref, an offset and %%EOF; some writers and mail gateways add a little after
+ * it. */
 static bool has_end_mark(const unsigned char *data, size_t length)
 {
     size_t tail = length < 2048 ? length : 2048;
-    return memmem(data + length - tail, tail, "%%EOF", 5) || memmem(data + length - tail, tail, "startxref", 9);
+    return memmem(data + length - tail, tail, "%%EOF", 5) ||
+           memmem(data + length - tail, tail, "startxref", 9);
 }
 
 static int cannot_open(const pdf_state *pdf, const GError *why, bool with_password, dsvl_error *err)
 {
     if (why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED) {
-        return dsvl_fail(err, DSVL_E_INPUT, with_password ? "the password in --password-file does not open this PDF"
-                                                          : "the PDF is encrypted; give its password with --password-file");
+        return dsvl_fail(err, DSVL_E_INPUT,
+                         with_password ? "the password in --password-file does not open this PDF"
+                                       : "the PDF is encrypted; give its password with --password-file");
     }
-    return dsvl_fail(err, DSVL_E_INPUT, "cannot be read as PDF: %s%s%s", why ? why->message : "unknown reason",
-                     pdf->complaint[0] ? ": " : "", pdf->complaint);
+    return dsvl_fail(err, DSVL_E_INPUT, "cannot be read as PDF: %s%s%s",
+                     why ? why->message : "unknown reason", pdf->complaint[0] ? ": " : "", pdf->complaint);
 }
 
 static int pdf_open(dsvl_source *source, dsvl_error *err)
@@ -83,7 +93,8 @@ static int pdf_open(dsvl_source *source, dsvl_error *err)
     GLogFunc before = listen_to(pdf);
     GBytes *bytes = g_bytes_new_static(source->data, source->length);
     pdf->document = poppler_document_new_from_bytes(bytes, NULL, &why);
-    bool locked = !pdf->document && why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED;
+    bool locked =
+        !pdf->document && why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED;
     if (locked && password) {
         g_clear_error(&why);
         pdf->document = poppler_document_new_from_bytes(bytes, password, &why);
@@ -95,11 +106,13 @@ static int pdf_open(dsvl_source *source, dsvl_error *err)
     if (!pdf->document) {
         status = cannot_open(pdf, why, password != NULL, err);
     } else if (source->pages < 1) {
-        status = dsvl_fail(err, DSVL_E_INPUT, "the PDF has no pages%s%s", pdf->complaint[0] ? ": " : "", pdf->complaint);
+        status = dsvl_fail(err, DSVL_E_INPUT, "the PDF has no pages%s%s", pdf->complaint[0] ? ": " : "",
+                           pdf->complaint);
     } else if (!has_end_mark(source->data, source->length)) {
-        snprintf(source->damage, sizeof source->damage,
-                 "the PDF is cut short (its end mark is missing): %d page%s could be found, others may be lost", source->pages,
-                 source->pages == 1 ? "" : "s");
+        snprintf(
+            source->damage, sizeof source->damage,
+            "the PDF is cut short (its end mark is missing): %d page%s could be found, others may be lost",
+            source->pages, source->pages == 1 ? "" : "s");
     }
     g_clear_error(&why);
     return status;
@@ -111,13 +124,15 @@ static PopplerPage *get_page(pdf_state *pdf, int index, dsvl_error *err)
 {
     PopplerPage *page = poppler_document_get_page(pdf->document, index);
     if (!page) {
-        dsvl_fail(err, DSVL_E_INPUT, "the page cannot be found in the PDF%s%s", pdf->complaint[0] ? ": " : "", pdf->complaint);
+        dsvl_fail(err, DSVL_E_INPUT, "the page cannot be found in the PDF%s%s", pdf->complaint[0] ? ": " : "",
+                  pdf->complaint);
     }
     return page;
 }
 
-/* Poppler has no call for a page's /Rotate. But it stores an annotation's rectangle unrotated: put one near the lower
- * left corner of the page as displayed, see which corner of the unrotated page that is, and take it away again. */
+/* Poppler has no call for a page's /Rotate. But it stores an annotation's rectangle unrotated: put one near
+ * the lower left corner of the page as displayed, see which corner of the unrotated page that is, and take it
+ * away again. */
 static int page_rotation(PopplerDocument *document, PopplerPage *page, double width, double height)
 {
     PopplerRectangle corner = {width * 0.2, height * 0.2, width * 0.3, height * 0.3}, stored = corner;
@@ -154,8 +169,8 @@ out:
 
 /* ---- text layer ---- */
 
-/* Poppler gives the text of a page, a rectangle for each of its characters (spaces and line ends too), and runs of one
- * font: three views of one sequence, walked here together. */
+/* Poppler gives the text of a page, a rectangle for each of its characters (spaces and line ends too), and
+ * runs of one font: three views of one sequence, walked here together. */
 typedef struct text_walk {
     const char *next;
     bool skip_marks; /* direction marks that Poppler puts around right-to-left runs have no rectangle */
@@ -166,7 +181,8 @@ static bool is_direction_mark(gunichar c)
     return c == 0x202a || c == 0x202b || c == 0x202c;
 }
 
-/* Bytes of the next character, 0 at the end. The text is Poppler's own UTF-8, in which unpaired surrogates may stand. */
+/* Bytes of the next character, 0 at the end. The text is Poppler's own UTF-8, in which unpaired surrogates
+ * may stand. */
 static size_t next_character(text_walk *walk, const char **begin)
 {
     for (;;) {
@@ -198,7 +214,8 @@ static void join_box(double box[4], const PopplerRectangle *r, bool first)
 }
 
 /* Words end at spaces, at line ends, and where the font changes, as in pdftotext -bbox. */
-static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs, dsvl_words *words, dsvl_error *err)
+static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs,
+                       dsvl_words *words, dsvl_error *err)
 {
     double box[4] = {0}, size = 0;
     char *word = dsvl_alloc(strlen(walk.next) + 1, 1);
@@ -231,7 +248,8 @@ static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, 
 
 static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
 {
-    /* Wider than the page: with its exact size Poppler looks for the blocks next to its corners and may miss others. */
+    /* Wider than the page: with its exact size Poppler looks for the blocks next to its corners and may miss
+     * others. */
     PopplerRectangle area = {-1000, -1000, page->width_pt + 1000, page->height_pt + 1000}, *rects = NULL;
     guint n = 0;
     int status = 0;
@@ -243,7 +261,8 @@ static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsv
         status = split_words(walk, rects, n, runs, &page->words, err);
         poppler_page_free_text_attributes(runs);
     } else {
-        keep_complaint(NULL, G_LOG_LEVEL_DEBUG, "the text layer is left out: its characters and boxes do not match", pdf);
+        keep_complaint(NULL, G_LOG_LEVEL_DEBUG,
+                       "the text layer is left out: its characters and boxes do not match", pdf);
     }
     g_free(text);
     g_free(rects);
@@ -302,8 +321,9 @@ static int draw_page(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl
     cairo_status_t status = cairo_status(cairo);
     cairo_destroy(cairo);
     if (status) {
-        return dsvl_fail(err, status == CAIRO_STATUS_NO_MEMORY ? DSVL_E_MEMORY : DSVL_E_INPUT, "the page cannot be drawn: %s%s%s",
-                         cairo_status_to_string(status), pdf->complaint[0] ? ": " : "", pdf->complaint);
+        return dsvl_fail(err, status == CAIRO_STATUS_NO_MEMORY ? DSVL_E_MEMORY : DSVL_E_INPUT,
+                         "the page cannot be drawn: %s%s%s", cairo_status_to_string(status),
+                         pdf->complaint[0] ? ": " : "", pdf->complaint);
     }
     copy_pixels(pdf->surface, page);
     return 0;
@@ -317,7 +337,8 @@ static int pdf_render(dsvl_source *source, int index, dsvl_page *page, bool word
     PopplerPage *poppler = get_page(pdf, index, err);
     if (!poppler) goto out;
     if (draw_page(pdf, poppler, page, err)) goto out;
-    if (words && read_words(pdf, poppler, page, err)) goto out; /* the drawing has gathered the text on its way */
+    if (words && read_words(pdf, poppler, page, err))
+        goto out; /* the drawing has gathered the text on its way */
     if (pdf->complaint[0] && !page->warning && !(page->warning = dsvl_strdup(pdf->complaint))) {
         dsvl_fail_memory(err, strlen(pdf->complaint));
         goto out;
@@ -329,5 +350,9 @@ out:
     return status;
 }
 
-const dsvl_source_format dsvl_source_pdf = {
-    .name = "PDF", .detect = pdf_detect, .open = pdf_open, .close = pdf_close, .measure = pdf_measure, .render = pdf_render};
+const dsvl_source_format dsvl_source_pdf = {.name = "PDF",
+                                            .detect = pdf_detect,
+                                            .open = pdf_open,
+                                            .close = pdf_close,
+                                            .measure = pdf_measure,
+                                            .render = pdf_render};

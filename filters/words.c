@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filters/words.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "lib/alloc.h"
@@ -31,12 +32,15 @@ int dsvl_words_add(dsvl_words *words, const double box[4], const char *text, siz
     char *clean = dsvl_utf8(text, length);
     if (!clean) return dsvl_fail_memory(err, length);
     size_t bytes = strlen(clean);
+    void *block = words->text;
     int status = -1;
     if (bytes > INT32_MAX - words->bytes) {
         dsvl_fail(err, DSVL_E_LIMIT, "the page has more than 2 GiB of text");
         goto out;
     }
-    if (!dsvl_grow((void **)&words->text, &words->text_capacity, words->bytes + bytes, 1)) {
+    bool grown = dsvl_grow(&block, &words->text_capacity, words->bytes + bytes, 1);
+    words->text = block;
+    if (!grown) {
         dsvl_fail_memory(err, words->bytes + bytes);
         goto out;
     }

@@ -29,7 +29,8 @@ typedef struct dsvl_words {
 /* Append a word; bytes that are not UTF-8 become U+FFFD. */
 int dsvl_words_add(dsvl_words *words, const double box[4], const char *text, size_t length, double font_size,
                    uint8_t flags, dsvl_error *err);
-/* Drop the words whose middle is outside a box (points). A line's last remaining word gets the mark of its end. */
+/* Drop the words whose middle is outside a box (points). A line's last remaining word gets the mark of its
+ * end. */
 void dsvl_words_keep(dsvl_words *words, const double box[4]);
 void dsvl_words_free(dsvl_words *words);
 

@@ -24,11 +24,20 @@
 #define DSVL_KEY_TO_POINTS "pixel_to_point" /* "sx 0 0 sy tx ty": x_pt = sx*x + tx, y_pt = sy*y + ty */
 #define DSVL_KEY_HASH "pixels_hash"         /* BLAKE2b-256 of shape and pixels, 64 hex digits */
 #define DSVL_KEY_SOURCE_HASH "document_hash" /* optional: BLAKE2b-256 of the document's bytes */
+#define DSVL_KEY_MIRRORED "mirrored" /* "1": the page was also flipped, left to right, before it was turned */
+#define DSVL_KEY_WARNING "warning"   /* what the document's reader complained about although the page was drawn */
 #define DSVL_KEY_STAGE "stage"              /* error: the program that failed */
 #define DSVL_KEY_MESSAGE "message"          /* error: what went wrong */
 #define DSVL_KEY_CAUSE "cause"              /* error: one word: usage input model limit memory io internal */
 #define DSVL_KEY_MADE_BY "made_by"          /* "dsvl-rasterize 0.1.0 --dpi=150; dsvl-tile 0.1.0": one per stage */
 #define DSVL_KEY_SECONDS "seconds"          /* "rasterize=0.052 tile=0.004": one per stage */
+
+/* The tensors of a page's text layer: see filters/words.h. */
+#define DSVL_WORDS_BOXES "words.boxes"
+#define DSVL_WORDS_TEXT "words.text"
+#define DSVL_WORDS_OFFSETS "words.offsets"
+#define DSVL_WORDS_FONT_SIZE "words.font_size"
+#define DSVL_WORDS_FLAGS "words.flags"
 
 typedef struct dsvl_record {
     json_t *metadata;       /* object of strings */
