@@ -11,6 +11,7 @@ the embedded model. Everything is in float32 on one thread; the seeds make a run
 import argparse
 import contextlib
 import copy
+import inspect
 import io
 import json
 import os
@@ -77,7 +78,7 @@ def random_weights(state, seed, case):
 
 def write_model(models, folder, case, seed):
     """A complete model folder with random weights; returns nothing, leaves config, tokenizer, processor and weights."""
-    tokenizer, ids = tiny_tokenizer.build(case["tokenizer"])
+    tokenizer, ids = tiny_tokenizer.build(case["tokenizer"], case.get("bare", False))
     case["tokenizer_size"] = ids["size"]
     config = copy.deepcopy(case["config"])
     config["language_config"].update(bos_token_id=ids["bos"], eos_token_id=ids["eos"])
@@ -87,7 +88,7 @@ def write_model(models, folder, case, seed):
     write_json(folder / "config.json", config)
     write_json(folder / "processor_config.json", case["processor"])
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False) + "\n", encoding="utf-8")
-    write_json(folder / "tokenizer_config.json", tiny_tokenizer.config())
+    write_json(folder / "tokenizer_config.json", tiny_tokenizer.config(case.get("bare", False) and case["tokenizer"] == "vl1"))
 
     vl2 = sys.modules["deepseek_vl2.models.modeling_deepseek_vl_v2"]
     model = models.DeepseekVLV2ForCausalLM(vl2.DeepseekVLV2Config(**config))
@@ -177,10 +178,9 @@ class GateGap:
             self.take(groups, gate.topk_group)
             chosen = torch.zeros_like(groups).scatter_(1, groups.topk(gate.topk_group, -1)[1], 1)
             mask = chosen.repeat_interleave(scores.shape[-1] // gate.n_group, -1).bool()
-            # A refused group's experts stand at exactly 0: among themselves their order is the code's own affair,
-            # and it must not matter, so they count as one candidate.
-            scores = torch.cat([scores.masked_fill(~mask, -1e9), torch.zeros(len(scores), 1)], -1) \
-                if gate.topk_group < gate.n_group else scores
+            # A refused group's experts stand at exactly 0. Were one chosen, it would be by an arbitrary rule for ties:
+            # such a seed shows a gap of 0 here and is passed over.
+            scores = scores.masked_fill(~mask, 0.0)
         self.take(scores, gate.top_k)
 
     def take(self, scores, k):
@@ -370,6 +370,18 @@ def make_nano(models, nano, root, commit):
         report(case, folder, out, float(out["greedy_gap"].min()), gate_gap, len(set(ids)), worst, repr(text))
 
 
+def write_defaults(root):
+    """What the published configuration classes take a missing key for: published config.json files lean on it."""
+    vl2 = sys.modules["deepseek_vl2.models.modeling_deepseek_vl_v2"]
+    out = {}
+    for part, kind in (("language_config", vl2.DeepseekV2Config), ("vision_config", vl2.VisionEncoderConfig),
+                       ("projector_config", vl2.MlpProjectorConfig)):
+        own = set(inspect.signature(kind.__init__).parameters) - {"self", "kwargs"}
+        out[part] = {k: getattr(kind(), k) for k in sorted(own)}
+    root.mkdir(parents=True, exist_ok=True)
+    write_json(root / "defaults.json", out)
+
+
 def report(case, folder, out, gap, gate_gap, variety, worst, note):
     for file in folder.iterdir():
         file.chmod(0o644)  # the safetensors writer leaves 0600
@@ -405,6 +417,8 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     commit = published.commit(args.vl2, args.commit)
+    if not args.case:
+        write_defaults(args.out)
     for name in wanted:
         if name == "nano":
             make_nano(models, args.nano, args.out, commit)

@@ -61,8 +61,12 @@ def _added(ident, content, special=True, normalized=False):
             "normalized": normalized, "special": special}
 
 
-def build(style, merges=96):
-    """tokenizer.json as a dict, and the ids {bos, eos, pad, size}."""
+def build(style, bare=False, merges=96):
+    """tokenizer.json as a dict, and the ids {bos, eos, pad, image, size}.
+
+    bare: without the tokens that the published processor adds itself, as the released files are; the ids it then gives
+    them are those they have otherwise.
+    """
     blank = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [],
              "normalizer": {"type": "Sequence", "normalizers": []}, "pre_tokenizer": _pre_tokenizer(style),
              "post_processor": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
@@ -89,18 +93,20 @@ def build(style, merges=96):
         added = [_added(tail, BOS, normalized=True), _added(tail + 1, EOS, normalized=True)]
         tail += 2
         special = [PAD] + CHAT
-    added += [_added(tail + i, w) for i, w in enumerate(special)]
     blank["added_tokens"] = added
     ids = {a["content"]: a["id"] for a in added}
+    ids.update({w: tail + i for i, w in enumerate(special)})
+    if not bare:
+        added += [_added(tail + i, w) for i, w in enumerate(special)]
     return blank, {"bos": ids[BOS], "eos": ids[EOS], "pad": ids[PAD], "image": ids["<image>"],
                    "size": tail + len(special)}
 
 
-def config(model_max_length=4096):
+def config(bare_vl1=False, model_max_length=4096):
     """tokenizer_config.json as published (LlamaTokenizerFast without an unknown token)."""
     def token(content):
         return {"__type": "AddedToken", "content": content, "lstrip": False, "normalized": True, "rstrip": False,
                 "single_word": False}
     return {"add_bos_token": False, "add_eos_token": False, "bos_token": token(BOS), "clean_up_tokenization_spaces": False,
-            "eos_token": token(EOS), "legacy": True, "model_max_length": model_max_length, "pad_token": token(PAD),
+            "eos_token": token(EOS), "legacy": True, "model_max_length": model_max_length, "pad_token": None if bare_vl1 else token(PAD),
             "sp_model_kwargs": {}, "unk_token": None, "tokenizer_class": "LlamaTokenizerFast"}
