@@ -26,6 +26,13 @@
 #define DSVL_KEY_SOURCE_HASH "document_hash" /* optional: BLAKE2b-256 of the document's bytes */
 #define DSVL_KEY_MIRRORED "mirrored" /* "1": the page was also flipped, left to right, before it was turned */
 #define DSVL_KEY_WARNING "warning"   /* what the document's reader complained about although the page was drawn */
+#define DSVL_KEY_TILES_COLS "tiles_cols" /* tiles, embeddings: the local grid */
+#define DSVL_KEY_TILES_ROWS "tiles_rows"
+#define DSVL_KEY_TILE_SIZE "tile_size"       /* pixels a side */
+#define DSVL_KEY_CONTENT_BOX "content_box"   /* "x y width height" of the page in the mosaic of local tiles, pixels */
+#define DSVL_KEY_IMAGE_WIDTH "image_width"   /* of the pixels that were tiled */
+#define DSVL_KEY_IMAGE_HEIGHT "image_height"
+#define DSVL_KEY_TILES_HASH "tiles_hash" /* BLAKE2b-256 of shape and tiles, as pixels_hash */
 #define DSVL_KEY_STAGE "stage"              /* error: the program that failed */
 #define DSVL_KEY_MESSAGE "message"          /* error: what went wrong */
 #define DSVL_KEY_CAUSE "cause"              /* error: one word: usage input model limit memory io internal */
