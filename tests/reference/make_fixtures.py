@@ -268,14 +268,14 @@ def trim(case, out):
     rows, tiles = case.get("rows"), case.get("tower_tiles")
     for name in list(out):
         kind = name.split(".")[0]
-        if kind == "logits":
+        if kind in case.get("omit", ()):
+            del out[name]
+        elif kind == "logits":
             out[name] = out[name][-8:]
         elif kind in ("layer", "inputs_embeds") and rows:
             out[name] = out[name][-rows:]
         elif kind in ("tower", "projector") and tiles:
             out[name] = out[name][:tiles]
-        elif kind in case.get("omit", ()):
-            del out[name]
     return out
 
 
