@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -92,4 +93,25 @@ out:
     dsvl_dealloc(block);
     dsvl_dealloc(path);
     return result;
+}
+
+/* Here and not with the rest of a model, so that a program that reads settings alone links neither weights nor kernels. */
+char *dsvl_model_default_folder(dsvl_error *err)
+{
+    static const char *const places[] = {"/../models/nano", "/../share/dsvl/models/nano"};
+    char exe[PATH_MAX], path[PATH_MAX + 64];
+    ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash) *slash = '\0';
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s%s", exe, places[i]);
+        if (!dsvl_folder_has(path, "config.json")) continue;
+        char *found = dsvl_strdup(path);
+        if (!found) dsvl_fail_memory(err, sizeof path);
+        return found;
+    }
+    dsvl_fail(err, DSVL_E_MODEL, "the embedded model is not in %s%s nor in %s%s; name a model folder with -m",
+              exe, places[0], exe, places[1]);
+    return NULL;
 }

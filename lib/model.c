@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/alloc.h"
 #include "lib/folder.h"
@@ -95,26 +94,6 @@ void dsvl_model_close(dsvl_model *m)
     dsvl_dealloc(m->folder);
     dsvl_dealloc(m->name);
     dsvl_dealloc(m);
-}
-
-char *dsvl_model_default_folder(dsvl_error *err)
-{
-    static const char *const places[] = {"/../models/nano", "/../share/dsvl/models/nano"};
-    char exe[PATH_MAX], path[PATH_MAX + 64];
-    ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (slash) *slash = '\0';
-    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s%s", exe, places[i]);
-        if (!dsvl_folder_has(path, "config.json")) continue;
-        char *found = dsvl_strdup(path);
-        if (!found) dsvl_fail_memory(err, sizeof path);
-        return found;
-    }
-    dsvl_fail(err, DSVL_E_MODEL, "the embedded model is not in %s%s nor in %s%s; name a model folder with -m",
-              exe, places[0], exe, places[1]);
-    return NULL;
 }
 
 /* ---- facts ------------------------------------------------------------------------------------------- */
