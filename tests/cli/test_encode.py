@@ -158,7 +158,8 @@ def test_models_and_options_that_cannot_be():
 
 def test_a_page_does_not_wait_for_the_next():
     pages = random_pages(2)
-    run = subprocess.Popen(["dsvl-encode", "-m", MODEL, "--batch", "1000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    run = subprocess.Popen(["dsvl-encode", "-m", MODEL, "--batch", "1000"], stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     os.set_blocking(run.stdout.fileno(), False)
     run.stdin.write(pages[0])
     run.stdin.flush()
