@@ -7,7 +7,28 @@
 
 static const kern_table *active = &kern_table_scalar;
 
-static const kern_table *const tables[] = {&kern_table_scalar};
+static bool have(const char *name)
+{
+#if defined(__x86_64__)
+    if (strcmp(name, "avx512") == 0)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("f16c");
+    if (strcmp(name, "avx2") == 0)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("f16c");
+#endif
+    return strcmp(name, "scalar") == 0;
+}
+
+/* Best first. */
+static const kern_table *const tables[] = {
+#if defined(__x86_64__)
+    &kern_table_avx512,
+    &kern_table_avx2,
+#endif
+    &kern_table_scalar,
+};
 
 const kern_table *kern_active(void)
 {
@@ -22,7 +43,7 @@ const char *kern_isa(void)
 bool kern_isa_force(const char *name)
 {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (strcmp(tables[i]->name, name) == 0) {
+        if (strcmp(tables[i]->name, name) == 0 && have(name)) {
             active = tables[i];
             return true;
         }
@@ -33,5 +54,6 @@ __attribute__((constructor)) static void choose(void)
 {
     const char *name = getenv("DSVL_ISA");
     if (name && kern_isa_force(name)) return;
-    active = tables[0];
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (kern_isa_force(tables[i]->name)) return;
 }

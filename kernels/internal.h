@@ -22,6 +22,64 @@ void *kern_shared(kern_context *c);
 
 /* ---- dispatch.c -------------------------------------------------------------------------------------- */
 
+/* Sums over k longer than this are cut into blocks: a packed panel of a block fits the first-level cache.
+ * Part of the definition of every result; see simd_gemm.h. */
+#define KERN_BLOCK 1024
+/* Keys that a step of attention takes together; also part of every result. */
+#define KERN_CHUNK 128
+
+/* A matrix somewhere in memory: row r starts at element (index ? index[r] : r) * stride. */
+typedef struct kern_rows {
+    const void *data;
+    kern_dtype dtype;
+    const int32_t *index;
+    int64_t stride, rows, cols;
+} kern_rows;
+
+/* Order of k in a packed panel: four interleaved chains, or ascending. */
+typedef enum kern_order { KERN_CHAINS, KERN_PLAIN } kern_order;
+
+/* y[rows, cols] = alpha * a . b + bias + beta * y over one k-block of packed panels. Unfinished sums stand in
+ * total, which may be y when beta is 0. */
+typedef struct kern_gemm {
+    const float *a, *b;
+    int64_t a_panel, b_panel; /* floats from one panel to the next */
+    int64_t rows, cols, k;    /* k <= KERN_BLOCK */
+    float *y, *total;
+    int64_t ldy, ldt;
+    bool first, last;  /* k-block of the sum */
+    const float *bias; /* [cols] or NULL */
+    float alpha, beta;
+} kern_gemm;
+
+/* y[n, w->rows] = x . w^T + bias, n small. */
+typedef struct kern_gemv {
+    float *y;
+    const float *x;
+    const int32_t *index; /* rows of x, or NULL */
+    int64_t ldy, ldx, n;
+    const kern_rows *w;
+    const float *bias;
+} kern_gemv;
+
+/* One block of query rows against one chunk of at most KERN_CHUNK keys. Exactly one of (panels) and (keys,
+ * values) is set. Results: top[r] the largest score, sum[r] of e^(score - top), out[r, ldo] the values
+ * weighted by it. */
+typedef struct kern_chunk {
+    int64_t rows, length, dk, dv;
+    const float *q; /* times scale: packed panels, or rows of ldq with unpacked keys */
+    int64_t ldq;
+    const float *k_panels,
+        *v_panels; /* packed for this chunk; v_panel floats from one panel of V to the next */
+    int64_t v_panel;
+    kern_order order; /* of q and k_panels */
+    kern_rows keys, values;
+    const int64_t *visible; /* [rows] keys that the row may see, or NULL: all */
+    float *scores;          /* scratch [rows, KERN_CHUNK] */
+    float *top, *sum, *out;
+    int64_t ldo;
+} kern_chunk;
+
 /* Kernels of one instruction set over whole ranges, single-threaded. Arguments are as in kernels.h. */
 typedef struct kern_table {
     const char *name;
@@ -35,10 +93,23 @@ typedef struct kern_table {
     void (*axpy)(float *y, float a, const float *x, int64_t n);
     void (*softmax)(float *x, int64_t n, int64_t dim);
     void (*widen)(float *y, const void *x, kern_dtype dtype, int64_t n);
+
+    /* What follows is absent (mr = 0) from the scalar table, which has whole kernels instead (scalar.h). */
+    int mr, nr; /* rows of a packed panel: left, right */
+    void (*pack_left)(float *to, const kern_rows *x, kern_order order, float scale);
+    void (*pack_right)(float *to, const kern_rows *w, kern_order order);
+    void (*pack_across)(float *to, const kern_rows *w, kern_order order);
+    void (*gemm)(const kern_gemm *job);
+    void (*gemv)(const kern_gemv *job);
+    void (*gemv_across)(float *y, const float *x, const kern_rows *m);
+    void (*attend)(const kern_chunk *job);
+    /* Join a chunk's result to what earlier chunks gave: top, sum and out [rows, ldo], then `with`. */
+    void (*attend_join)(float *top, float *sum, float *out, int64_t ldo, const kern_chunk *with);
+    void (*attend_finish)(float *to, const float *out, float sum, int64_t dv);
 } kern_table;
 
 const kern_table *kern_active(void);
 
-extern const kern_table kern_table_scalar;
+extern const kern_table kern_table_scalar, kern_table_avx2, kern_table_avx512;
 
 #endif

@@ -1,32 +1,206 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Products with weight matrices. Few rows (decoding) read the weights where they stand; many rows pack both
+ * factors block by block. Either way a row's bits are the same: see simd_gemm.h for the order of the sums. */
+#include <unistd.h>
+
 #include "kernels/internal.h"
 #include "kernels/scalar.h"
 
-#define PART 16
+/* Up to this many rows, reading weights in place beats packing them. */
+#define FEW_ROWS 8
+/* Packed rows of x held at once, in floats: 32 MB. */
+#define LEFT_LIMIT ((int64_t)8 << 20)
+/* Outputs per task where no SIMD table serves. */
+#define PORTABLE_OUTPUTS 16
 
-typedef struct linear_job {
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static kern_rows part(const kern_rows *m, int64_t row, int64_t rows, int64_t col, int64_t cols)
+{
+    kern_rows p = *m;
+    const int64_t skip = (m->index ? 0 : row * m->stride) + col;
+    p.data = (const char *)m->data + skip * (m->dtype == KERN_F32 ? 4 : 2);
+    p.index = m->index ? m->index + row : NULL;
+    p.rows = rows;
+    p.cols = cols;
+    return p;
+}
+
+typedef struct product {
+    const kern_table *table;
+    kern_rows left, right; /* [n, k] and [outputs, k] */
+    float *y;              /* [n, ldy] */
+    int64_t ldy;
+    const float *bias;
+    float alpha, beta;
+    /* many rows: */
+    float *packed;   /* [panel][k][mr] */
+    int64_t padded;  /* k rounded up to whole steps of four chains */
+    int64_t columns; /* outputs per task */
+} product;
+
+/* ---- many rows ---------------------------------------------------------------------------------------- */
+
+static void pack_task(const void *job, int64_t panel, float *scratch)
+{
+    const product *p = job;
+    const int64_t mr = p->table->mr, row = panel * mr, rows = min64(mr, p->left.rows - row);
+    float *to = p->packed + panel * mr * p->padded;
+    (void)scratch;
+    for (int64_t k = 0; k < p->left.cols; k += KERN_BLOCK) {
+        const kern_rows x = part(&p->left, row, rows, k, min64(KERN_BLOCK, p->left.cols - k));
+        p->table->pack_left(to + k * mr, &x, KERN_CHAINS, 1);
+    }
+}
+
+/* One block of outputs for all packed rows. scratch: packed weights [columns, KERN_BLOCK], then, when beta
+ * needs the old y to the end, unfinished sums [left.rows, columns]. */
+static void multiply_task(const void *job, int64_t task, float *scratch)
+{
+    const product *p = job;
+    const int64_t mr = p->table->mr, nr = p->table->nr, first = task * p->columns;
+    const int64_t cols = min64(p->columns, p->right.rows - first);
+    kern_gemm g = {.b = scratch,
+                   .a_panel = mr * p->padded,
+                   .rows = p->left.rows,
+                   .cols = cols,
+                   .y = p->y + first,
+                   .ldy = p->ldy,
+                   .bias = p->bias ? p->bias + first : NULL,
+                   .alpha = p->alpha,
+                   .beta = p->beta};
+    g.total = p->beta != 0 ? scratch + p->columns * KERN_BLOCK : g.y;
+    g.ldt = p->beta != 0 ? p->columns : g.ldy;
+    for (int64_t k = 0; k < p->left.cols; k += KERN_BLOCK) {
+        g.k = min64(KERN_BLOCK, p->left.cols - k);
+        g.b_panel = nr * round_up(g.k, 4);
+        for (int64_t j = 0; j < cols; j += nr) {
+            const kern_rows w = part(&p->right, first + j, min64(nr, cols - j), k, g.k);
+            p->table->pack_right(scratch + j / nr * g.b_panel, &w, KERN_CHAINS);
+        }
+        g.a = p->packed + k * mr;
+        g.first = k == 0;
+        g.last = k + KERN_BLOCK >= p->left.cols;
+        p->table->gemm(&g);
+    }
+}
+
+/* Outputs per task: packed they take at most half of the second-level cache, and every thread gets some
+ * tasks. */
+static int64_t task_columns(const kern_context *c, const kern_table *t, int64_t outputs)
+{
+    const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    int64_t columns =
+        (cache > 0 ? cache : 262144) / 2 / (KERN_BLOCK * (int64_t)sizeof(float)) / t->nr * t->nr;
+    const int64_t share =
+        round_up((outputs + 3 * kern_context_threads(c) - 1) / (3 * kern_context_threads(c)), t->nr);
+    if (columns > share) columns = share;
+    return columns < t->nr ? t->nr : columns;
+}
+
+static int many_rows(kern_context *c, const product *whole)
+{
+    product p = *whole;
+    const int64_t mr = p.table->mr, n = p.left.rows;
+    p.padded = round_up(p.left.cols, 4);
+    p.columns = task_columns(c, p.table, p.right.rows);
+    int64_t batch = LEFT_LIMIT / p.padded / mr * mr;
+    if (batch < mr) batch = mr;
+    if (batch > n) batch = n;
+    const int64_t unfinished = p.beta != 0 ? batch * p.columns : 0;
+    if (kern_reserve(c, p.columns * KERN_BLOCK + unfinished, round_up(batch, mr) * p.padded)) return -1;
+    p.packed = kern_shared(c);
+    for (int64_t row = 0; row < n; row += batch) {
+        const int64_t rows = min64(batch, n - row);
+        p.left = part(&whole->left, row, rows, 0, whole->left.cols);
+        p.y = whole->y + row * p.ldy;
+        const double elements = (double)rows * (double)p.left.cols;
+        kern_run(c, (rows + mr - 1) / mr, elements / 2, pack_task, &p);
+        kern_run(c, (p.right.rows + p.columns - 1) / p.columns, elements * (double)p.right.rows / 32,
+                 multiply_task, &p);
+    }
+    return 0;
+}
+
+/* ---- few rows ----------------------------------------------------------------------------------------- */
+
+static void read_task(const void *job, int64_t task, float *scratch)
+{
+    const product *p = job;
+    const int64_t first = task * p->columns;
+    const kern_rows w = part(&p->right, first, min64(p->columns, p->right.rows - first), 0, p->right.cols);
+    const kern_gemv g = {p->y + first,
+                         p->left.data,
+                         p->left.index,
+                         p->ldy,
+                         p->left.stride,
+                         p->left.rows,
+                         &w,
+                         p->bias ? p->bias + first : NULL};
+    (void)scratch;
+    p->table->gemv(&g);
+}
+
+static int few_rows(kern_context *c, const product *whole)
+{
+    product p = *whole;
+    const int64_t row_bytes = p.right.cols * (p.right.dtype == KERN_F32 ? 4 : 2);
+    const int64_t share = row_bytes * p.right.rows / (4 * kern_context_threads(c));
+    /* Runs long enough for the prefetchers, short enough to even out the threads. */
+    int64_t bytes = share < 16384 ? 16384 : share > 262144 ? 262144 : share;
+    p.columns = round_up(bytes / row_bytes + 1, 16);
+    kern_run(c, (p.right.rows + p.columns - 1) / p.columns, (double)row_bytes * (double)p.right.rows / 5,
+             read_task, &p);
+    return 0;
+}
+
+/* ---- the public functions ----------------------------------------------------------------------------- */
+
+typedef struct portable_job {
     float *y;
     const float *x;
     const int32_t *index;
     const kern_weight *w;
     const float *bias;
     int64_t n;
-} linear_job;
+} portable_job;
 
 static void portable_task(const void *job, int64_t task, float *scratch)
 {
-    const linear_job *j = job;
-    const int64_t first = task * PART, left = j->w->rows - first;
+    const portable_job *j = job;
+    const int64_t first = task * PORTABLE_OUTPUTS;
     (void)scratch;
-    kern_scalar_linear_part(j->y, j->x, j->index, j->w, j->bias, j->n, first, left < PART ? left : PART);
+    kern_scalar_linear_part(j->y, j->x, j->index, j->w, j->bias, j->n, first,
+                            min64(PORTABLE_OUTPUTS, j->w->rows - first));
 }
 
 static int linear(kern_context *c, float *y, const float *x, const int32_t *index, const kern_weight *w,
                   const float *bias, int64_t n)
 {
-    const linear_job job = {y, x, index, w, bias, n};
-    kern_run(c, (w->rows + PART - 1) / PART, (double)n * (double)(w->rows * w->cols), portable_task, &job);
-    return 0;
+    const kern_table *table = kern_active();
+    if (n <= 0 || w->rows <= 0) return 0;
+    if (table->mr == 0) {
+        const portable_job job = {y, x, index, w, bias, n};
+        kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
+                 (double)n * (double)(w->rows * w->cols), portable_task, &job);
+        return 0;
+    }
+    const product p = {.table = table,
+                       .left = {x, KERN_F32, index, w->cols, n, w->cols},
+                       .right = {w->data, w->dtype, NULL, w->cols, w->rows, w->cols},
+                       .y = y,
+                       .ldy = w->rows,
+                       .bias = bias,
+                       .alpha = 1};
+    return n <= FEW_ROWS ? few_rows(c, &p) : many_rows(c, &p);
 }
 
 int kern_linear(kern_context *c, float *y, const float *x, const kern_weight *w, const float *bias, int64_t n)
@@ -43,16 +217,18 @@ int kern_linear_gather(kern_context *c, float *y, const float *x, const int32_t 
 int kern_matmul(kern_context *c, float *C, int64_t ldc, const float *A, int64_t lda, const float *B,
                 int64_t ldb, float alpha, float beta, int64_t m, int64_t n, int64_t k)
 {
-    (void)c;
-    kern_scalar_matmul(C, ldc, A, lda, B, ldb, alpha, beta, m, n, k);
-    return 0;
-}
-
-int kern_head_linear(kern_context *c, float *y, int64_t y_row, int64_t y_head, const float *x, int64_t x_row,
-                     int64_t x_head, const kern_weight *w, int64_t head_rows, int64_t first, int64_t d,
-                     int transposed, int64_t n, int64_t heads)
-{
-    (void)c;
-    kern_scalar_head_linear(y, y_row, y_head, x, x_row, x_head, w, head_rows, first, d, transposed, n, heads);
-    return 0;
+    const kern_table *table = kern_active();
+    if (m <= 0 || n <= 0) return 0;
+    if (table->mr == 0) {
+        kern_scalar_matmul(C, ldc, A, lda, B, ldb, alpha, beta, m, n, k);
+        return 0;
+    }
+    const product p = {.table = table,
+                       .left = {A, KERN_F32, NULL, lda, m, k},
+                       .right = {B, KERN_F32, NULL, ldb, n, k},
+                       .y = C,
+                       .ldy = ldc,
+                       .alpha = alpha,
+                       .beta = beta};
+    return many_rows(c, &p);
 }

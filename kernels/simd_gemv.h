@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Few rows times a weight matrix in its own type, each weight read once: sixteen outputs at a time, a quad of
+ * each of four weight rows to a vector. The order of the sums is that of simd_gemm.h. */
+#ifndef DSVL_KERNELS_SIMD_GEMV_H
+#define DSVL_KERNELS_SIMD_GEMV_H
+
+#define GEMV_N 4 /* rows of x at a time */
+
+/* Sixteen weight rows (as element offsets) and a few rows of x, over columns [k, end) of one k-block. */
+typedef struct gemv_unit {
+    const void *w;
+    int64_t row[16];
+    const float *x[GEMV_N];
+} gemv_unit;
+
+/* sum[i][g]: chains of rows g, g+4, g+8, g+12 with x row i, a quad each; groups first .. first+groups-1. */
+VEC void gemv_groups(const gemv_unit *u, v16 sum[GEMV_N][4], const int n, const int first, const int groups,
+                     int64_t k, int64_t end, kern_dtype dtype)
+{
+    v16 s[GEMV_N][4];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int g = 0; g < groups; g++) s[i][g] = v16_zero();
+    for (; k + 16 <= end; k += 16)
+#pragma GCC unroll 4
+        for (int g = 0; g < groups; g++) {
+            v16 r[4];
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; q++) r[q] = v16_load_weight(u->w, dtype, u->row[first + g + 4 * q] + k);
+            v16_transpose_quads(r);
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; q++)
+#pragma GCC unroll 4
+                for (int i = 0; i < n; i++) s[i][g] = v16_fma(r[q], v16_dup4(u->x[i] + k + 4 * q), s[i][g]);
+        }
+    if (k < end) {
+        float x[GEMV_N][16] = {{0}};
+        for (int i = 0; i < n; i++) memcpy(x[i], u->x[i] + k, (size_t)(end - k) * sizeof(float));
+        for (int g = 0; g < groups; g++) {
+            v16 r[4];
+            for (int q = 0; q < 4; q++)
+                r[q] = v16_load_weight_part(u->w, dtype, u->row[first + g + 4 * q] + k, end - k);
+            v16_transpose_quads(r);
+            for (int q = 0; q < 4; q++)
+                for (int i = 0; i < n; i++) s[i][g] = v16_fma(r[q], v16_dup4(x[i] + 4 * q), s[i][g]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int g = 0; g < groups; g++) sum[i][first + g] = s[i][g];
+}
+
+/* n <= GEMV_N rows of x times all rows of W. */
+VEC void gemv_rows(const kern_gemv *job, int64_t begin, const int n, kern_dtype dtype)
+{
+    const kern_rows *w = job->w;
+    /* As many independent accumulators as the registers hold: 4 or 8, and half with two registers a vector.
+     */
+    const int groups = n * 4 <= 4 * VEC_NV ? 4 : n * 2 <= 4 * VEC_NV ? 2 : 1;
+    gemv_unit u = {.w = w->data};
+    for (int i = 0; i < n; i++) u.x[i] = job->x + (job->index ? job->index[begin + i] : begin + i) * job->ldx;
+    for (int64_t o = 0; o < w->rows; o += 16) {
+        const int64_t left = w->rows - o;
+        v16 total[GEMV_N] = {v16_zero()};
+        for (int r = 0; r < 16; r++) u.row[r] = (o + (r < left ? r : left - 1)) * w->stride;
+        for (int64_t k = 0; k < w->cols; k += KERN_BLOCK) {
+            const int64_t end = w->cols - k < KERN_BLOCK ? w->cols : k + KERN_BLOCK;
+            v16 sum[GEMV_N][4];
+#pragma GCC unroll 4
+            for (int g = 0; g < 4; g += groups) gemv_groups(&u, sum, n, g, groups, k, end, dtype);
+            for (int i = 0; i < n; i++) {
+                v16_transpose_lanes(sum[i]);
+                total[i] = k == 0 ? sum[i][0] : v16_add(total[i], sum[i][0]);
+                for (int l = 1; l < 4; l++) total[i] = v16_add(total[i], sum[i][l]);
+            }
+        }
+        for (int i = 0; i < n; i++) {
+            if (job->bias) total[i] = v16_add(total[i], load_upto(job->bias + o, left));
+            store_upto(job->y + (begin + i) * job->ldy + o, total[i], left);
+        }
+    }
+}
+
+VEC void gemv_typed(const kern_gemv *job, kern_dtype dtype)
+{
+    int64_t i = 0;
+    for (; i + 4 <= job->n; i += 4) gemv_rows(job, i, 4, dtype);
+    switch (job->n - i) {
+    case 1:
+        gemv_rows(job, i, 1, dtype);
+        break;
+    case 2:
+        gemv_rows(job, i, 2, dtype);
+        break;
+    case 3:
+        gemv_rows(job, i, 3, dtype);
+        break;
+    default:
+        break;
+    }
+}
+
+static void simd_gemv(const kern_gemv *job)
+{
+    switch (job->w->dtype) {
+    case KERN_F32:
+        gemv_typed(job, KERN_F32);
+        break;
+    case KERN_F16:
+        gemv_typed(job, KERN_F16);
+        break;
+    case KERN_BF16:
+        gemv_typed(job, KERN_BF16);
+        break;
+    }
+}
+
+/* y[0..cols) = x[0..rows) . M, rows of M along the sum: the columns of M are the lanes. */
+VEC void gemv_across_typed(float *y, const float *x, const kern_rows *m, kern_dtype dtype)
+{
+    for (int64_t j = 0; j < m->cols; j += 16) {
+        const int64_t left = m->cols - j;
+        v16 total = v16_zero();
+        for (int64_t k = 0; k < m->rows; k += KERN_BLOCK) {
+            const int64_t end = m->rows - k < KERN_BLOCK ? m->rows : k + KERN_BLOCK;
+            v16 s[4] = {v16_zero(), v16_zero(), v16_zero(), v16_zero()};
+            for (int64_t p = k; p < end; p++) {
+                const int64_t at = p * m->stride + j;
+                const v16 v = left >= 16 ? v16_load_weight(m->data, dtype, at)
+                                         : v16_load_weight_part(m->data, dtype, at, left);
+                s[(p - k) % 4] = v16_fma(v, v16_set1(x[p]), s[(p - k) % 4]);
+            }
+            total = k == 0 ? s[0] : v16_add(total, s[0]);
+            for (int l = 1; l < 4; l++) total = v16_add(total, s[l]);
+        }
+        store_upto(y + j, total, left);
+    }
+}
+
+static void simd_gemv_across(float *y, const float *x, const kern_rows *m)
+{
+    switch (m->dtype) {
+    case KERN_F32:
+        gemv_across_typed(y, x, m, KERN_F32);
+        break;
+    case KERN_F16:
+        gemv_across_typed(y, x, m, KERN_F16);
+        break;
+    case KERN_BF16:
+        gemv_across_typed(y, x, m, KERN_BF16);
+        break;
+    }
+}
+
+#endif

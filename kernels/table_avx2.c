@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernels compiled for one instruction set; the Makefile gives files named *_avx2.c its flags. */
+#if defined(__x86_64__)
+#include <math.h>
+#include <string.h>
+
+#include "kernels/internal.h"
+#include "kernels/vec_avx2.h"
+
+#include "kernels/simd_math.h"
+
+#include "kernels/simd_rows.h"
+
+#include "kernels/simd_gemm.h"
+
+#include "kernels/simd_gemv.h"
+
+#include "kernels/simd_attention.h"
+
+#include "kernels/simd_table.h"
+
+const kern_table kern_table_avx2 = SIMD_TABLE("avx2");
+#endif
