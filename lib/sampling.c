@@ -154,9 +154,10 @@ static size_t top_p(const float *p, size_t n, float keep)
     return n - 1;
 }
 
-static int32_t draw(dsvl_sampler *sampler)
+/* Temperature and top-p: sorted[first ..) with the probabilities p[first ..) remain; returns first. */
+static size_t weigh(dsvl_sampler *sampler)
 {
-    size_t n = sampler->vocab, first = 0;
+    size_t n = sampler->vocab;
     float temperature = sampler->sampling.temperature, *p = sampler->p;
     candidate *sorted = sampler->sorted;
     for (size_t i = 0; i < n; i++) sorted[i] = (candidate){sampler->scores[i] / temperature, (int32_t)i};
@@ -164,21 +165,52 @@ static int32_t draw(dsvl_sampler *sampler)
     if (cut) qsort(sorted, n, sizeof *sorted, by_logit);
     float top = sorted[n - 1].logit;
     for (size_t i = 0; !cut && i < n; i++) top = sorted[i].logit > top ? sorted[i].logit : top;
-    if (!isfinite(top)) return (int32_t)argmax(sampler->scores, n); /* a temperature next to nothing */
-
-    double total = 0;
+    if (!isfinite(top)) { /* a temperature next to nothing: the likeliest alone */
+        sorted[n - 1] = (candidate){0, (int32_t)argmax(sampler->scores, n)};
+        p[n - 1] = 1;
+        return n - 1;
+    }
+    double total = 0, kept = 0;
     for (size_t i = 0; i < n; i++) total += (double)(p[i] = expf(sorted[i].logit - top));
     for (size_t i = 0; i < n; i++) p[i] = (float)((double)p[i] / total);
-    if (cut) first = top_p(p, n, sampler->sampling.top_p);
-
-    double kept = 0, reached = 0;
+    size_t first = cut ? top_p(p, n, sampler->sampling.top_p) : 0;
     for (size_t i = first; i < n; i++) kept += (double)p[i];
-    double mark = uniform(sampler->state) * kept;
+    for (size_t i = first; i < n; i++) p[i] = (float)((double)p[i] / kept);
+    return first;
+}
+
+static size_t draw(dsvl_sampler *sampler)
+{
+    size_t n = sampler->vocab, first = weigh(sampler);
+    double mark = uniform(sampler->state), reached = 0;
     for (size_t i = n; i-- > first;) { /* from the likeliest down when sorted */
-        reached += (double)p[i];
-        if (mark < reached) return sorted[i].id;
+        reached += (double)sampler->p[i];
+        if (mark < reached) return (size_t)sampler->sorted[i].id;
     }
-    return sorted[n - 1].id; /* rounding at the far end */
+    return (size_t)sampler->sorted[n - 1].id; /* rounding at the far end */
+}
+
+/* Penalised logits into sampler->scores. */
+static void penalise(dsvl_sampler *sampler, const float *logits)
+{
+    float penalty = sampler->sampling.repetition_penalty;
+    memcpy(sampler->scores, logits, sampler->vocab * sizeof(float));
+    for (size_t i = 0; penalty != 1 && i < sampler->vocab; i++) {
+        float *s = &sampler->scores[i];
+        if (sampler->seen[i]) *s = *s < 0 ? *s * penalty : *s / penalty;
+    }
+}
+
+size_t dsvl_sampler_candidates(dsvl_sampler *sampler, const float *logits, int32_t *ids, float *p)
+{
+    if (sampler->sampling.temperature == 0) return 0;
+    penalise(sampler, logits);
+    size_t first = weigh(sampler), count = sampler->vocab - first;
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = sampler->sorted[first + i].id;
+        p[i] = sampler->p[first + i];
+    }
+    return count;
 }
 
 static float log_probability(const float *logits, size_t n, size_t id)
@@ -193,21 +225,18 @@ int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, f
                       dsvl_error *err)
 {
     size_t n = sampler->vocab;
-    float penalty = sampler->sampling.repetition_penalty;
+    bool greedy = sampler->sampling.temperature == 0;
     if (n == 0 || !all_finite(logits, n))
         return dsvl_fail(
             err, DSVL_E_MODEL,
             "the decoder's logits are not finite: the weights are damaged or the embeddings hold NaN");
-    const float *scores = logits;
-    if (penalty != 1 || sampler->sampling.temperature > 0) {
-        memcpy(sampler->scores, logits, n * sizeof(float));
-        for (size_t i = 0; penalty != 1 && i < n; i++) {
-            float *s = &sampler->scores[i];
-            if (sampler->seen[i]) *s = *s < 0 ? *s * penalty : *s / penalty;
-        }
-        scores = sampler->scores;
+    size_t chosen;
+    if (greedy && sampler->sampling.repetition_penalty == 1) {
+        chosen = argmax(logits, n);
+    } else {
+        penalise(sampler, logits);
+        chosen = greedy ? argmax(sampler->scores, n) : draw(sampler);
     }
-    size_t chosen = sampler->sampling.temperature > 0 ? (size_t)draw(sampler) : argmax(scores, n);
     *id = (int32_t)chosen;
     *logprob = log_probability(logits, n, chosen);
     return 0;

@@ -20,4 +20,8 @@ void dsvl_sampler_see(dsvl_sampler *sampler, int32_t id);
 int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, float *logprob,
                       dsvl_error *err);
 
+/* For tests: the tokens that remain after penalty, temperature and top-p, and their probabilities, which add
+ * up to 1; ids and p have room for the vocabulary. Returns how many; 0 for a greedy sampler. */
+size_t dsvl_sampler_candidates(dsvl_sampler *sampler, const float *logits, int32_t *ids, float *p);
+
 #endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Embeddings records in, answers out: one JSON line for each question of each page, document or conversation.
+ */
+#include <errno.h>
+#include <float.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cli.h"
+#include "lib/alloc.h"
+#include "lib/answer.h"
+#include "lib/group.h"
+#include "lib/question.h"
+
+static struct {
+    const char *model, *prompt, *prompts, *chat, *per;
+    double temperature, top_p, repetition_penalty;
+    long max_tokens, seed, threads;
+    uint64_t max_memory;
+    bool specials, stream, text;
+} options = {.per = "page", .top_p = 1, .repetition_penalty = 1};
+
+static const cli_option option_table[] = {
+    {"model", 'm', CLI_STRING, &options.model, "DIR", "model folder (default: the embedded model)", 0, 0},
+    {"prompt", 'p', CLI_STRING, &options.prompt, "PROMPT", "the question", 0, 0},
+    {"prompts", 0, CLI_STRING, &options.prompts, "FILE",
+     "JSON Lines of id and prompt, all asked of every page", 0, 0},
+    {"chat", 0, CLI_STRING, &options.chat, "FILE", "a conversation in roles and content parts, as JSON", 0,
+     0},
+    {"per", 0, CLI_STRING, &options.per, "page|document",
+     "ask of every page, or of all pages of a document together", 0, 0},
+    {"prompt-specials", 0, CLI_FLAG, &options.specials, NULL,
+     "<|grounding|>, <|ref|> ... in prompts are tokens", 0, 0},
+    {"max-tokens", 0, CLI_INT, &options.max_tokens, "N", "longest answer (default: what the context holds)",
+     1, INT_MAX},
+    {"temperature", 0, CLI_REAL, &options.temperature, "T", "0: greedy (default)", 0, FLT_MAX},
+    {"top-p", 0, CLI_REAL, &options.top_p, "P",
+     "keep the likeliest tokens up to this probability (default 1)", 1e-9, 1},
+    {"repetition-penalty", 0, CLI_REAL, &options.repetition_penalty, "R", "1: none (default)", 1e-6, 1e6},
+    {"seed", 0, CLI_INT, &options.seed, "N", "seed of the sampling (default 0)", 0, (double)(1L << 53)},
+    {"stream", 0, CLI_FLAG, &options.stream, NULL, "show text as it comes", 0, 0},
+    {"text", 0, CLI_FLAG, &options.text, NULL, "print the answers alone", 0, 0},
+    {"threads", 0, CLI_INT, &options.threads, "N", "threads; 0: one per processor (default)", 0, 4096},
+    {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
+     "limit of the working memory, weights not counted", 0, 0},
+    CLI_COMMON,
+};
+static const cli_program program = {
+    "dsvl-answer",
+    "-p PROMPT [OPTION...] [FILE...]",
+    "Answer questions about the images of embeddings records with a model's decoder.",
+    option_table,
+    sizeof option_table / sizeof *option_table,
+};
+
+typedef struct asker {
+    dsvl_model *model;
+    dsvl_session *session;
+    dsvl_questions questions;
+    dsvl_prefix prefix;
+    dsvl_group group;
+    bool by_document;
+    size_t group_size;        /* images a group takes; 0: none, the conversation is text alone */
+    size_t answers, failures; /* lines written */
+    bool closed;              /* standard output takes no more */
+} asker;
+
+/* ---- output ------------------------------------------------------------------------------------------ */
+
+static int write_out(const char *text, size_t length, dsvl_error *err)
+{
+    if (fwrite(text, 1, length, stdout) == length && fflush(stdout) == 0) return 0;
+    return dsvl_fail(err, DSVL_E_IO, "standard output: cannot write: %s", strerror(errno));
+}
+
+/* Write a line (taken, NULL: its making failed). */
+static int write_line_take(char *line, dsvl_error *err)
+{
+    int status = line ? write_out(line, strlen(line), err) : -1;
+    free(line);
+    return status;
+}
+
+/* Report a page, or one question of it, that failed. With --text there is nothing on standard output for it.
+ */
+static int report(asker *a, const dsvl_source *source, const dsvl_question *question, const char *stage,
+                  const char *message, dsvl_error *err)
+{
+    a->failures++;
+    const char *document = json_string_value(source->document);
+    if (source->page)
+        cli_error("%s, page %lld: %s: %s", document ? document : "?",
+                  (long long)json_integer_value(source->page), stage, message);
+    else
+        cli_error("%s: %s: %s", document ? document : "conversation", stage, message);
+    if (options.text) return 0;
+    return write_line_take(
+        dsvl_answer_error_line(source, question ? question->id : NULL, stage, message, err), err);
+}
+
+/* The same for one question of the group. */
+static int report_question(asker *a, const dsvl_question *question, const char *message, dsvl_error *err)
+{
+    dsvl_source source = {0}; /* borrows */
+    if (a->group.count) source = a->group.sources[0];
+    if (a->by_document || a->group.count > 1) source.page = NULL;
+    return report(a, &source, question, "answer", message, err);
+}
+
+/* --stream: to standard output with --text, else to standard error, where a page's text must not steer the
+ * terminal. */
+static int show(void *user, const char *text, size_t length)
+{
+    asker *a = user;
+    if (options.text) {
+        dsvl_error err = {0};
+        a->closed = a->closed || write_out(text, length, &err) != 0;
+        return a->closed;
+    }
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        fputc((c < 32 && c != '\n' && c != '\t') || c == 127 ? ' ' : c, stderr);
+    }
+    fflush(stderr);
+    return 0;
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------ */
+
+static int generate(asker *a, dsvl_generation *out, dsvl_error *err)
+{
+    const dsvl_sampling sampling = {.temperature = (float)options.temperature,
+                                    .top_p = (float)options.top_p,
+                                    .repetition_penalty = (float)options.repetition_penalty,
+                                    .seed = (uint64_t)options.seed};
+    dsvl_text_fn shown = options.stream ? show : NULL;
+    if (dsvl_session_generate(a->session, &sampling, (size_t)options.max_tokens, shown, a, out, err))
+        return -1;
+    if (options.stream && !options.text) fputc('\n', stderr);
+    return a->closed ? dsvl_fail(err, DSVL_E_IO, "standard output: cannot write: %s", strerror(errno)) : 0;
+}
+
+static int write_answer(asker *a, const dsvl_question *question, const dsvl_generation *generation,
+                        size_t tokens, double prefill, dsvl_error *err)
+{
+    char *text = dsvl_answer_text(a->model, generation->ids, generation->count, err);
+    if (!text) return -1;
+    const dsvl_group *g = &a->group;
+    const dsvl_answer answer = {.model = a->model,
+                                .sources = g->sources,
+                                .count = g->count,
+                                .list = a->by_document || g->count != 1,
+                                .prompt_id = question->id,
+                                .prompt = question->prompt,
+                                .prompt_tokens = tokens,
+                                .prefill_seconds = prefill,
+                                .generation = generation,
+                                .text = text};
+    int status;
+    if (!options.text)
+        status = write_line_take(dsvl_answer_line(&answer, err), err);
+    else
+        status = (!options.stream && write_out(text, strlen(text), err)) || write_out("\n", 1, err) ? -1 : 0;
+    dsvl_dealloc(text);
+    return status;
+}
+
+/* One question of the group. A failure of the question is reported; -1 only where nothing more can be done.
+ */
+static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
+{
+    dsvl_group *g = &a->group;
+    int32_t *ids = NULL;
+    size_t count = 0, tokens = 0;
+    dsvl_error failure = {0};
+    dsvl_generation generation = {0};
+    const double begun = cli_seconds();
+    int status = dsvl_question_tokens(question, a->model, g->count, &ids, &count, &failure);
+    if (status == 0)
+        status = dsvl_prompt_feed(&a->prefix, a->session, ids, count, g->images, g->count, &tokens, &failure);
+    const double prefill = cli_seconds() - begun;
+    if (status == 0) status = generate(a, &generation, &failure);
+    if (status == 0) status = write_answer(a, question, &generation, tokens, prefill, &failure);
+    if (status && failure.code == DSVL_E_IO)
+        *err = failure;
+    else if (status)
+        status = report_question(a, question, failure.message, err);
+    else
+        a->answers++;
+    dsvl_generation_clear(&generation);
+    dsvl_free(ids);
+    if (!options.stream) cli_progress("answers", a->answers, 0);
+    return status;
+}
+
+/* Ask all questions of the images gathered, or report why that can not be, and forget them. */
+static int finish_group(asker *a, const char *trouble, dsvl_error *err)
+{
+    int status = 0;
+    const bool empty =
+        a->group.count == 0 && a->group_size > 0; /* all its images failed, and have their lines */
+    for (size_t i = 0; trouble && status == 0 && i < a->group.count; i++)
+        status = report(a, &a->group.sources[i], NULL, "answer", trouble, err);
+    for (size_t i = 0; !trouble && !empty && status == 0 && i < a->questions.count; i++)
+        status = ask(a, &a->questions.items[i], err);
+    dsvl_group_reset(&a->group);
+    return status;
+}
+
+/* ---- records ----------------------------------------------------------------------------------------- */
+
+/* An image that cannot be asked about leaves its line, and a gap in its group. */
+static int add_failure(asker *a, const dsvl_record *record, const char *stage, const char *message,
+                       dsvl_error *err)
+{
+    dsvl_source source;
+    if (dsvl_source_read(&source, record, err)) return -1;
+    int status = report(a, &source, NULL, stage, message, err);
+    dsvl_source_clear(&source);
+    a->group.failed++;
+    return status;
+}
+
+static int take_record(asker *a, const dsvl_record *record, dsvl_error *err)
+{
+    dsvl_group *g = &a->group;
+    if (a->by_document && dsvl_group_other_document(g, record) && finish_group(a, NULL, err)) return -1;
+    dsvl_error failure = {0};
+    int status = 0;
+    if (dsvl_record_is(record, "embeddings")) {
+        if (dsvl_group_add(g, a->model, record, &failure))
+            status = add_failure(a, record, "answer", failure.message, err);
+    } else if (dsvl_record_is(record, "error")) {
+        const char *stage = dsvl_record_get(record, DSVL_KEY_STAGE);
+        const char *message = dsvl_record_get(record, DSVL_KEY_MESSAGE);
+        status =
+            add_failure(a, record, stage ? stage : "?", message ? message : "failed without a message", err);
+    } else if (dsvl_record_is(record, "page") || dsvl_record_is(record, "region") ||
+               dsvl_record_is(record, "tiles")) {
+        status = add_failure(a, record, "answer",
+                             "the record holds no embeddings yet: dsvl-encode is missing in the pipe", err);
+    } else {
+        cli_note("a record of the unknown kind \"%s\" is passed over", dsvl_record_kind(record));
+    }
+    if (status || a->by_document || g->count + g->failed < a->group_size) return status;
+    return finish_group(a, g->failed ? "another image of the same conversation failed" : NULL, err);
+}
+
+static int run(asker *a, cli_input *input, dsvl_error *err)
+{
+    dsvl_record *record = NULL;
+    int more;
+    if (a->group_size == 0) return finish_group(a, NULL, err); /* a conversation of text alone */
+    while ((more = cli_input_next(input, &record, err)) == 1) {
+        int status = take_record(a, record, err);
+        dsvl_record_free(record);
+        if (status) return -1;
+    }
+    if (more < 0) {
+        dsvl_error ignored = {0};
+        finish_group(a, "the stream was cut short before all images of the question had come", &ignored);
+        return -1;
+    }
+    return finish_group(
+        a, a->by_document ? NULL : "the stream ended before all images of the question had come", err);
+}
+
+/* ---- program ----------------------------------------------------------------------------------------- */
+
+static int read_questions(asker *a, dsvl_error *err)
+{
+    int status = 0;
+    if (options.prompt)
+        status = dsvl_questions_add(&a->questions, options.prompt, options.specials, err);
+    else if (options.prompts)
+        status = dsvl_questions_read(&a->questions, options.prompts, options.specials, err);
+    else
+        status = dsvl_questions_read_chat(&a->questions, options.chat, options.specials, err);
+    a->group_size = options.chat && status == 0 ? a->questions.items[0].images : 1;
+    return status;
+}
+
+static int open_model(asker *a, dsvl_error *err)
+{
+    const dsvl_options model_options = {.threads = (int)options.threads, .max_memory = options.max_memory};
+    char *folder = options.model ? dsvl_strdup(options.model) : dsvl_model_default_folder(err);
+    if (!folder) return options.model ? dsvl_fail_memory(err, strlen(options.model)) : -1;
+    const double begun = cli_seconds();
+    a->model = dsvl_model_open(folder, DSVL_PART_DECODER | DSVL_PART_TOKENIZER, &model_options, err);
+    if (a->model)
+        cli_note("%s: opened in %.3f s, hash %.16s", folder, cli_seconds() - begun,
+                 dsvl_model_hash(a->model));
+    dsvl_free(folder);
+    if (a->model) a->session = dsvl_session_new(a->model, 0, err);
+    return a->session ? 0 : -1;
+}
+
+static int check_usage(void)
+{
+    int asked = !!options.prompt + !!options.prompts + !!options.chat;
+    bool document = strcmp(options.per, "document") == 0;
+    if (asked != 1)
+        return cli_usage("one of --prompt, --prompts and --chat is needed%s", asked ? ", not several" : "");
+    if (!document && strcmp(options.per, "page") != 0)
+        return cli_usage("--per takes page or document, not \"%s\"", options.per);
+    if (document && options.chat)
+        return cli_usage("--per document does not go with --chat: the conversation places the images");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static asker a;
+    dsvl_error err = {0};
+    const int files = cli_parse(&program, argc, argv);
+    int status = check_usage();
+    if (status) return status;
+    a.by_document = strcmp(options.per, "document") == 0;
+    cli_input *input = cli_input_new(argv, files, &err);
+    status = input && read_questions(&a, &err) == 0 && open_model(&a, &err) == 0 ? run(&a, input, &err) : -1;
+    cli_progress_end();
+    if (status == 0 && fclose(stdout))
+        status = dsvl_fail(&err, DSVL_E_IO, "standard output: cannot write: %s", strerror(errno));
+    status = status ? cli_fail(&err) : a.failures ? CLI_PARTIAL : CLI_OK;
+    dsvl_group_clear(&a.group);
+    dsvl_prefix_clear(&a.prefix);
+    dsvl_questions_clear(&a.questions);
+    dsvl_session_free(a.session);
+    dsvl_model_close(a.model);
+    cli_input_free(input);
+    return status;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lines that dsvl-answer writes: one JSON object an answer or a failure, keys in a fixed order. */
+#ifndef DSVL_LIB_ANSWER_H
+#define DSVL_LIB_ANSWER_H
+
+#include "lib/model.h"
+#include "lib/record.h"
+
+/* Where an image came from. All owned; NULL where the record does not say. */
+typedef struct dsvl_source {
+    json_t *document, *page, *label; /* string, number, string */
+    char *seconds;                   /* "rasterize=0.05 tile=0.01" */
+} dsvl_source;
+
+int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error *err);
+void dsvl_source_clear(dsvl_source *source);
+
+typedef struct dsvl_answer {
+    const dsvl_model *model;
+    const dsvl_source *sources; /* [count] */
+    size_t count;
+    bool list; /* the answer is about several images or none: "page" is null and "images" lists them */
+    const json_t *prompt_id;
+    const char *prompt;
+    size_t prompt_tokens;
+    double prefill_seconds;
+    const dsvl_generation *generation;
+    const char *text; /* UTF-8 */
+} dsvl_answer;
+
+/* Text of generated tokens: special tokens by name, bytes that are not UTF-8 as U+FFFD. Owned; NULL with *err
+ * filled. */
+char *dsvl_answer_text(const dsvl_model *model, const int32_t *ids, size_t count, dsvl_error *err);
+
+/* One line with its newline, owned (free()); NULL: out of memory, with *err filled. */
+char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err);
+/* {"document", "page", ["prompt_id",] "finish_reason": "error", "stage", "error"}. prompt_id NULL: all
+ * prompts. */
+char *dsvl_answer_error_line(const dsvl_source *source, const json_t *prompt_id, const char *stage,
+                             const char *message, dsvl_error *err);
+
+#endif
