@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare dsvl-tile's pixels with Pillow's, byte by byte.
 
-    check_pillow.py [--tile bin/dsvl-tile] [--count N] [--seed S] [--whole OPTION] [--goldens FILE [--write]]
+    check_pillow.py [--tile bin/dsvl-tile] [--count N] [--seed S] [--goldens FILE [--write]]
 
 Draws random pictures, sizes and model configurations, feeds them to dsvl-tile as concatenated PPM and compares every
 tile with what the published processor's steps give when Pillow itself does them: ImageOps.pad with BICUBIC, then
-crop. --whole is the option that makes dsvl-tile treat a page as one of more than two images (no cropping).
---goldens checks (or with --write makes) the committed file of picture sizes and tile hashes, which needs no Pillow on
-the C side: the picture of a golden is the byte sequence of `noise`, a few lines of C.
+crop. Every order of the resize passes that a Pillow has had is tried, and --cropping=off, the rule for more than two
+images. --goldens checks (or with --write makes) the committed file of picture sizes and tile hashes, which needs no
+Pillow on the C side: the picture of a golden is the byte sequence of `noise`, a few lines of C.
 Needs Pillow 9.3 or later and numpy. Exit status 0 when all is equal, 1 when not, 2 when something is missing.
 """
 import argparse
@@ -67,41 +67,47 @@ def best_resolution(width, height, candidates):
     return best
 
 
-# Pillow resizes one axis, rounds to bytes, then the other. Up to 12.1, thus in every Pillow the published models were
-# made and measured with, the horizontal pass comes first. 12.2 and 12.3 turn the order round for pictures more than
-# 100 times as high as wide, 13.0 wherever the height shrinks by more than twice what the width does: other bytes.
-# This project holds to the first order; on a later Pillow the two passes are asked for one by one.
-VERSION = tuple(int(v) for v in PIL.__version__.split(".")[:2])
-ORDER_IS_FIXED = (9, 3) <= VERSION < (12, 2)
+# Pillow resizes one axis, rounds to bytes, then the other; which comes first is its version's affair:
+#   9.3 to 12.1: the horizontal pass, always; thus in every Pillow the published models were made and measured with;
+#   12.2, 12.3: the vertical one for a picture more than 100 times as high as wide that gets less high;
+#   13.0: the vertical one where the height shrinks by more than twice what the width does.
+# The bytes differ. dsvl-tile follows the first unless told otherwise (--pillow). Whatever Pillow runs here, its two
+# passes can be asked for one by one, so every order can be checked with every version from 9.3.
+ORDERS = {"9.3": lambda w, h, width, height: False,
+          "12.2": lambda w, h, width, height: h > 100 * w and height < h,
+          "13.0": lambda w, h, width, height: h > height and h - height > 2 * (w - width)}
+INSTALLED = tuple(int(v) for v in PIL.__version__.split(".")[:2])
+NATIVE = "9.3" if (9, 3) <= INSTALLED < (12, 2) else "12.2" if INSTALLED < (13, 0) else "13.0"
 
 
-def contain(image, size):
-    """ImageOps.contain with the passes in the old order."""
-    (w, h), (width, height) = size, image.size
-    if width / height > w / h:
-        h = round(height / width * w)
-    elif width / height < w / h:
-        w = round(width / height * h)
-    return image.resize((w, height), Image.Resampling.BICUBIC).resize((w, h), Image.Resampling.BICUBIC)
+def contain(image, size, order):
+    """ImageOps.contain with the passes in the order of a Pillow version."""
+    (width, height), (w, h) = size, image.size
+    if w / h > width / height:
+        height = round(h / w * width)
+    elif w / h < width / height:
+        width = round(w / h * height)
+    middle = (w, height) if ORDERS[order](w, h, width, height) else (width, h)
+    return image.resize(middle, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def pad(image, size, color):
+def pad(image, size, color, order):
     """ImageOps.pad; a side that rounds to nothing leaves padding alone (as Pillow 13; earlier ones raise ValueError)."""
     try:
-        if ORDER_IS_FIXED:
+        if order == NATIVE:
             return ImageOps.pad(image, size, color=color)
-        return ImageOps.pad(contain(image, size), size, color=color)
+        return ImageOps.pad(contain(image, size, order), size, color=color)
     except ValueError:
         return Image.new("RGB", size, color)
 
 
-def expected(image, config, whole=False):
+def expected(image, config, whole=False, order="9.3"):
     """u8 [T,S,S,3]: the global view, then the local tiles row by row."""
     size = config["candidate_resolutions"][0][0]
     color = tuple(int(m * 255) for m in config["image_mean"])
     best = (size, size) if whole else best_resolution(*image.size, config["candidate_resolutions"])
-    tiles = [pad(image, (size, size), color)]
-    page = pad(image, best, color)
+    tiles = [pad(image, (size, size), color, order)]
+    page = pad(image, best, color, order)
     tiles += [page.crop((x, y, x + size, y + size)) for y in range(0, best[1], size) for x in range(0, best[0], size)]
     return np.stack([np.asarray(t) for t in tiles]), best
 
@@ -224,15 +230,15 @@ def live(args):
             (folder / "processor_config.json").write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
             count = max(8, args.count // len(CONFIGS))
             images = [draw(w, h, rng) for w, h in sizes(rng, count, config)]
-            runs = [(False, ())] + ([(True, (args.whole,))] if args.whole else [])
-            for whole, extra in runs:
+            runs = [(False, order, ("--pillow=" + order,)) for order in ORDERS] + [(True, "9.3", ("--cropping=off",))]
+            for whole, order, extra in runs:
                 for start in range(0, len(images), 16):
                     batch = images[start:start + 16]
                     for image, got in zip(batch, run_tile(args.tile, str(folder), batch, extra)):
-                        want, best = expected(image, config, whole)
+                        want, best = expected(image, config, whole, order)
                         done += 1
-                        failed += compare(got, want, f"{name} {image.width}x{image.height} -> {best[0]}x{best[1]}"
-                                          + (" whole" if whole else ""))
+                        failed += compare(got, want, f"{name} {image.width}x{image.height} -> {best[0]}x{best[1]} "
+                                          + " ".join(extra))
     print(f"{done - failed} of {done} pictures tiled as Pillow does")
     return failed
 
@@ -278,7 +284,6 @@ def main():
     parser.add_argument("--tile", help="the dsvl-tile program")
     parser.add_argument("--count", type=int, default=250, help="pictures to draw")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--whole", help="dsvl-tile's option for more than two images, e.g. --images=3")
     parser.add_argument("--goldens", type=Path)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
