@@ -14,7 +14,7 @@ trap 'rm -f "$log"' EXIT
 passed=0
 failed=0
 # Helpers that tests source or import are not tests: their names begin with lib or make.
-for t in "$@" tests/*/*.sh tests/*/test_*.py; do
+for t in "$@" tests/cli/*.sh tests/errors/*.sh tests/*/test_*.py; do
     [ -e "$t" ] || continue
     case ${t##*/} in lib*.sh | make*.sh) continue ;; esac
     case $t in *"${TEST-}"*) ;; *) continue ;; esac
