@@ -2,6 +2,7 @@
 /* Documents in, page records out. One document at a time is opened, drawn and closed (rasterize_document), so
  * that all that reads untrusted formats is in one place. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -240,7 +241,7 @@ static int rasterize_list(job *j, const dsvl_bytes *list, dsvl_error *err)
 
 static int rasterize_all(job *j, char **files, int count, const char *list_name, dsvl_error *err)
 {
-    static char *standard_input[] = {(char[]){"-"}};
+    char dash[] = "-", *standard_input[] = {dash};
     if (count == 0 && !list_name) {
         files = standard_input;
         count = 1;
@@ -270,8 +271,18 @@ static int check_standard_input(char **files, int count, const char *list_name)
     return CLI_OK;
 }
 
+/* Page buffers come and go by the megabyte: keep them, else the kernel clears fresh memory for every page. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    mallopt(M_TRIM_THRESHOLD, 128 << 20);
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    keep_memory();
     render = dsvl_render_defaults();
     int count = cli_parse(&program, argc, argv);
     job j = {0};

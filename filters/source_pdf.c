@@ -213,32 +213,36 @@ static void join_box(double box[4], const PopplerRectangle *r, bool first)
     box[3] = first ? r->y2 : fmax(box[3], r->y2);
 }
 
-/* Words end at spaces, at line ends, and where the font changes, as in pdftotext -bbox. */
-static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs,
-                       dsvl_words *words, dsvl_error *err)
+/* Poppler cuts a word's box into characters at shared edges: where two boxes in a row share none, two words meet without
+ * a space between them (the cells of a table, formulas). Four directions of writing. */
+static bool same_word(const PopplerRectangle *a, const PopplerRectangle *b)
+{
+    if (a->y1 == b->y1 && a->y2 == b->y2) return a->x2 == b->x1 || a->x1 == b->x2;
+    return a->x1 == b->x1 && a->x2 == b->x2 && (a->y2 == b->y1 || a->y1 == b->y2);
+}
+
+/* Cut the characters into the words that pdftotext -bbox prints. */
+static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs, dsvl_words *words,
+                       dsvl_error *err)
 {
     double box[4] = {0}, size = 0;
     char *word = dsvl_alloc(strlen(walk.next) + 1, 1);
     size_t length = 0;
-    const PopplerTextAttributes *font = NULL;
     int status = word ? 0 : dsvl_fail_memory(err, strlen(walk.next) + 1);
     for (size_t i = 0; i <= n && status == 0; i++) {
         const char *c = walk.next;
         size_t bytes = i < n ? next_character(&walk, &c) : 0;
         bool space = bytes == 1 && *c == ' ', line_end = bytes == 0 || (bytes == 1 && *c == '\n');
-        while (runs && ((PopplerTextAttributes *)runs->data)->end_index < (gint)i) runs = runs->next;
-        const PopplerTextAttributes *run = runs ? runs->data : NULL;
-        bool new_font = run != font && (!run || !font || run->font_size != font->font_size ||
-                                        g_strcmp0(run->font_name, font->font_name) != 0);
-        if (length && (space || line_end || new_font)) {
+        if (length && (space || line_end || !same_word(&rects[i - 1], &rects[i]))) {
             uint8_t flags = line_end ? DSVL_WORD_LINE : space ? DSVL_WORD_SPACE : 0;
             status = dsvl_words_add(words, box, word, length, size, flags, err);
             length = 0;
         }
-        font = run;
         if (space || line_end) continue;
-        join_box(box, &rects[i], length == 0);
+        while (runs && ((const PopplerTextAttributes *)runs->data)->end_index < (gint)i) runs = runs->next;
+        const PopplerTextAttributes *run = runs ? runs->data : NULL;
         if (length == 0) size = run ? run->font_size : rects[i].y2 - rects[i].y1;
+        join_box(box, &rects[i], length == 0);
         memcpy(word + length, c, bytes);
         length += bytes;
     }

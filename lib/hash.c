@@ -37,14 +37,15 @@ static void compress(dsvl_hash *hash, const unsigned char *block, uint64_t last)
 {
     uint64_t v[16], m[16];
     for (int i = 0; i < 16; i++) {
-        uint64_t word = 0;
-        for (int j = 7; j >= 0; j--) word = word << 8 | block[8 * i + j];
-        m[i] = word;
+        const unsigned char *p = block + 8 * i;
+        m[i] = (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
+               (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
     }
     memcpy(v, hash->state, 64);
     memcpy(v + 8, iv, 64);
     v[12] ^= hash->total; /* inputs stay far below 2^64 bytes, so the high counter word is 0 */
     v[14] ^= last;
+#pragma GCC unroll 12
     for (int r = 0; r < 12; r++) {
         const uint8_t *s = sigma[r];
         MIX(0, 4, 8, 12, m[s[0]], m[s[1]]);
