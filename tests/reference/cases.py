@@ -131,7 +131,7 @@ def table():
         small(**MLA, rope_scaling={"type": "dynamic", "factor": 2.0}, max_position_embeddings=48),
         even, [(50, 70)], table_prompt, **plain)
     add("rope-dynamic-long", "MLA, rope_scaling dynamic: the prompt is longer than max_position_embeddings",
-        small(**MLA, rope_scaling={"type": "dynamic", "factor": 2.0}, max_position_embeddings=16),
+        small(**MLA, rope_scaling={"type": "dynamic", "factor": 5.0}, max_position_embeddings=20),
         even, [(50, 70)], table_prompt, **plain)
     yarn = {"type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64, "beta_fast": 8, "beta_slow": 1}
     add("rope-yarn", "MLA, rope_scaling yarn as in DeepSeek-V2: mscale equal to mscale_all_dim",
