@@ -152,8 +152,9 @@ static int split_by(const tok_added_set *set, int which, tok_matcher *matcher, c
         }
         if (token->rstrip) stop = skip_space(text, length, stop);
         if (done < start && add_stretch(out, base + done, base + start, -1, err)) return -1;
-        if (add_stretch(out, base + start, base + (stop > start ? stop : start), token->id, err)) return -1;
-        done = stop;
+        /* A token inside the space that the one before took is dropped, as the library drops empty splits. */
+        if (start < stop && add_stretch(out, base + start, base + stop, token->id, err)) return -1;
+        done = stop; /* may step back over taken space, which is then text again: so has the library */
     }
     return done < length ? add_stretch(out, base + done, base + length, -1, err) : 0;
 }
