@@ -21,7 +21,7 @@ WARN := -Wall -Wextra -Wcast-qual -Wcast-align -Wshadow -Wstrict-aliasing=1 -Wsw
 	-Wundef -Wpointer-arith -Wformat=2 -Wvla -Wredundant-decls -Wmissing-prototypes $(if $(CI),-Werror)
 PKGS := jansson libpcre2-8
 PKGS_FILTERS := cairo libtiff-4 libjpeg
-PKGS_PDF := poppler-glib cairo
+PKGS_PDF := poppler-glib gio-2.0 cairo
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -MMD -MP $(WARN) $(CFLAGS) $(SAN)
 B ?= build
 BIN ?= bin

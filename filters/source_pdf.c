@@ -72,9 +72,32 @@ static bool has_end_mark(const unsigned char *data, size_t length)
            memmem(data + length - tail, tail, "startxref", 9);
 }
 
+static bool is_locked(const GError *why)
+{
+    return why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED;
+}
+
+static PopplerDocument *load(const dsvl_source *source, const char *password, GError **why)
+{
+    PopplerDocument *document;
+    if (!password) {
+        GBytes *bytes = g_bytes_new_static(source->data, source->length);
+        document = poppler_document_new_from_bytes(bytes, NULL, why);
+        g_bytes_unref(bytes);
+    } else {
+        /* When a password is wrong Poppler 22 tries it in another encoding, on a copy of its input, and
+         * follows a null pointer if that input is bytes; a stream it can copy. */
+        GInputStream *stream =
+            g_memory_input_stream_new_from_data(source->data, (gssize)source->length, NULL);
+        document = poppler_document_new_from_stream(stream, (goffset)source->length, password, NULL, why);
+        g_object_unref(stream);
+    }
+    return document;
+}
+
 static int cannot_open(const pdf_state *pdf, const GError *why, bool with_password, dsvl_error *err)
 {
-    if (why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED) {
+    if (is_locked(why)) {
         return dsvl_fail(err, DSVL_E_INPUT,
                          with_password ? "the password in --password-file does not open this PDF"
                                        : "the PDF is encrypted; give its password with --password-file");
@@ -91,15 +114,11 @@ static int pdf_open(dsvl_source *source, dsvl_error *err)
     const char *password = source->options.password;
     GError *why = NULL;
     GLogFunc before = listen_to(pdf);
-    GBytes *bytes = g_bytes_new_static(source->data, source->length);
-    pdf->document = poppler_document_new_from_bytes(bytes, NULL, &why);
-    bool locked =
-        !pdf->document && why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED;
-    if (locked && password) {
+    pdf->document = load(source, NULL, &why);
+    if (!pdf->document && is_locked(why) && password) {
         g_clear_error(&why);
-        pdf->document = poppler_document_new_from_bytes(bytes, password, &why);
+        pdf->document = load(source, password, &why);
     }
-    g_bytes_unref(bytes);
     source->pages = pdf->document ? poppler_document_get_n_pages(pdf->document) : 0;
     listen_no_more(before);
     int status = 0;
@@ -213,8 +232,8 @@ static void join_box(double box[4], const PopplerRectangle *r, bool first)
     box[3] = first ? r->y2 : fmax(box[3], r->y2);
 }
 
-/* Poppler cuts a word's box into characters at shared edges: where two boxes in a row share none, two words meet without
- * a space between them (the cells of a table, formulas). Four directions of writing. */
+/* Poppler cuts a word's box into characters at shared edges: where two boxes in a row share none, two words
+ * meet without a space between them (the cells of a table, formulas). Four directions of writing. */
 static bool same_word(const PopplerRectangle *a, const PopplerRectangle *b)
 {
     if (a->y1 == b->y1 && a->y2 == b->y2) return a->x2 == b->x1 || a->x1 == b->x2;
@@ -222,8 +241,8 @@ static bool same_word(const PopplerRectangle *a, const PopplerRectangle *b)
 }
 
 /* Cut the characters into the words that pdftotext -bbox prints. */
-static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs, dsvl_words *words,
-                       dsvl_error *err)
+static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs,
+                       dsvl_words *words, dsvl_error *err)
 {
     double box[4] = {0}, size = 0;
     char *word = dsvl_alloc(strlen(walk.next) + 1, 1);
@@ -250,26 +269,56 @@ static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, 
     return status;
 }
 
+/* All text of a page as Poppler selects it between two corners; false when there is none. */
+static bool select_text(PopplerPage *poppler, PopplerRectangle *area, char **text, PopplerRectangle **rects,
+                        guint *n)
+{
+    *text = NULL;
+    *rects = NULL;
+    *n = 0;
+    if (!poppler_page_get_text_layout_for_area(poppler, area, rects, n)) return false;
+    *text = poppler_page_get_text_for_area(poppler, area);
+    return *text != NULL;
+}
+
+static bool has_direction_marks(const char *text)
+{
+    return strstr(text, "\xe2\x80\xaa") || strstr(text, "\xe2\x80\xab");
+}
+
 static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
 {
-    /* Wider than the page: with its exact size Poppler looks for the blocks next to its corners and may miss
-     * others. */
-    PopplerRectangle area = {-1000, -1000, page->width_pt + 1000, page->height_pt + 1000}, *rects = NULL;
-    guint n = 0;
+    /* From corner to corner in reading order, and beyond the page: with the page's own corners Poppler begins
+     * at the block next to them and may miss others. Pages written from right to left begin at the other
+     * corner. */
+    double left = -1000, top = -1000, right = page->width_pt + 1000, bottom = page->height_pt + 1000;
+    PopplerRectangle area = {left, top, right, bottom}, *rects = NULL, *other_rects = NULL;
+    char *text = NULL, *other = NULL;
+    guint n = 0, other_n = 0;
     int status = 0;
-    if (!poppler_page_get_text_layout_for_area(poppler, &area, &rects, &n)) return 0;
-    char *text = poppler_page_get_text_for_area(poppler, &area);
-    text_walk walk = {text, text && count_characters(text, false) != n};
-    if (text && (!walk.skip_marks || count_characters(text, true) == n)) {
+    bool any = select_text(poppler, &area, &text, &rects, &n);
+    if (!any || has_direction_marks(text)) {
+        PopplerRectangle mirrored = {right, top, left, bottom};
+        if (select_text(poppler, &mirrored, &other, &other_rects, &other_n) && other_n > n) {
+            char *t = text;
+            PopplerRectangle *r = rects;
+            text = other, rects = other_rects, n = other_n, area = mirrored, any = true;
+            other = t, other_rects = r;
+        }
+    }
+    text_walk walk = {text, any && count_characters(text, false) != n};
+    if (any && (!walk.skip_marks || count_characters(text, true) == n)) {
         GList *runs = poppler_page_get_text_attributes_for_area(poppler, &area);
         status = split_words(walk, rects, n, runs, &page->words, err);
         poppler_page_free_text_attributes(runs);
-    } else {
+    } else if (any) {
         keep_complaint(NULL, G_LOG_LEVEL_DEBUG,
                        "the text layer is left out: its characters and boxes do not match", pdf);
     }
     g_free(text);
     g_free(rects);
+    g_free(other);
+    g_free(other_rects);
     return status;
 }
 
