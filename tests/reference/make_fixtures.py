@@ -28,11 +28,11 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
-from safetensors.numpy import save_file as save_numpy  # noqa: E402
 from safetensors.torch import save_file as save_torch  # noqa: E402
 
 import cases  # noqa: E402
 import published  # noqa: E402
+import safetensors_writer  # noqa: E402
 import tiny_tokenizer  # noqa: E402
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -78,7 +78,7 @@ def random_weights(state, seed, case):
 
 def write_model(models, folder, case, seed):
     """A complete model folder with random weights; returns nothing, leaves config, tokenizer, processor and weights."""
-    tokenizer, ids = tiny_tokenizer.build(case["tokenizer"], case.get("bare", False))
+    tokenizer, ids = tiny_tokenizer.build(case["tokenizer"], bare=case.get("bare", False))
     case["tokenizer_size"] = ids["size"]
     config = copy.deepcopy(case["config"])
     config["language_config"].update(bos_token_id=ids["bos"], eos_token_id=ids["eos"])
@@ -316,7 +316,7 @@ def write_expected(models, path, case, folder, conversation, images, out, gate_g
         "float32_noise": json.dumps({k: float(f"{v:.2g}") for k, v in worst.items()}),
     }
     out = trim(case, dict(out))
-    save_numpy({n: np.ascontiguousarray(v.numpy()) for n, v in out.items()}, path, metadata=about)
+    safetensors_writer.write(path, {n: v.numpy() for n, v in out.items()}, about)
     return worst
 
 

@@ -61,7 +61,7 @@ def _added(ident, content, special=True, normalized=False):
             "normalized": normalized, "special": special}
 
 
-def build(style, bare=False, merges=96):
+def build(style, merges=96, bare=False):
     """tokenizer.json as a dict, and the ids {bos, eos, pad, image, size}.
 
     bare: without the tokens that the published processor adds itself, as the released files are; the ids it then gives
