@@ -11,6 +11,7 @@ the embedded model. Everything is in float32 on one thread; the seeds make a run
 import argparse
 import contextlib
 import copy
+import importlib.metadata
 import inspect
 import io
 import json
@@ -292,14 +293,9 @@ def run(models, folder, conversation, images):
 
 def write_expected(models, path, case, folder, conversation, images, out, gate_gap, commit):
     far = noise(models, folder, conversation, images, {n: v for n, v in out.items() if n != "greedy_gap"})
-    import timm
-    import tokenizers
-    import transformers
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
-                "tokenizers": tokenizers.__version__, "timm": timm.__version__, "numpy": np.__version__,
-                "pillow": Image.__version__}
-    import PIL
-    versions["pillow"] = PIL.__version__
+    versions = {n: importlib.metadata.version(n) for n in
+                ("torch", "transformers", "tokenizers", "timm", "numpy", "pillow")}
+    versions["python"] = platform.python_version()
     worst = {}
     for name, value in far.items():
         kind = name.split(".")[0]
