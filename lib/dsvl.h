@@ -132,7 +132,8 @@ DSVL_API int dsvl_chat_tokens(const dsvl_model *model, const dsvl_message *messa
 
 typedef struct dsvl_session dsvl_session;
 
-/* A cache for sequences of at most `context` tokens (0: the model's own limit). */
+/* A cache for sequences of at most `context` tokens (0: the model's own limit; more is taken as asked, past what the
+ * model was trained on). */
 DSVL_API dsvl_session *dsvl_session_new(const dsvl_model *model, int context, dsvl_error *err);
 DSVL_API void dsvl_session_free(dsvl_session *session);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/chat.h"
 
 /* Rows a pass takes at most: enough that every expert sees a block of rows, few enough that the work stays
  * small. */
@@ -17,12 +18,8 @@ dsvl_session *dsvl_session_new(const dsvl_model *model, int context, dsvl_error 
         return NULL;
     }
     const dsvl_decoder_config *c = &model->decoder->config;
-    /* Linear and dynamic scaling keep the trained length in the config and stretch it by their factor. */
-    bool stretched = (c->rope == DSVL_ROPE_LINEAR || c->rope == DSVL_ROPE_DYNAMIC) && c->rope_factor > 1;
-    double longest = c->context * (stretched ? c->rope_factor : 1.0);
-    if (context < 0 || context > longest) {
-        dsvl_fail(err, DSVL_E_LIMIT, "a context of %d tokens is more than %s holds: %.0f", context,
-                  model->name, longest);
+    if (context < 0) {
+        dsvl_fail(err, DSVL_E_USAGE, "a context of %d tokens", context);
         return NULL;
     }
     dsvl_session *session = dsvl_alloc_zero(1, sizeof *session);
@@ -34,8 +31,7 @@ dsvl_session *dsvl_session_new(const dsvl_model *model, int context, dsvl_error 
     session->decoder = model->decoder;
     session->context = (size_t)(context ? context : c->context);
     session->placeholder = -1;
-    if (model->tokenizer)
-        session->placeholder = dsvl_tokenizer_find(model->tokenizer, model->processor.image_token);
+    if (model->tokenizer) session->placeholder = dsvl_chat_special(model, model->processor.image_token);
 
     dsvl_pass *pass = session->pass = dsvl_alloc_zero(1, sizeof *pass);
     if (pass) {

@@ -4,6 +4,7 @@
  * truncation and feeding by pieces do not change a bit. */
 #include <math.h>
 
+#include "lib/chat.h"
 #include "lib/decoder.h"
 #include "lib/model.h"
 #include "tests/unit/check.h"
@@ -62,7 +63,7 @@ static void build(prompt *p, const fixture *f, const dsvl_model *model)
     const dsvl_tensor *ids = fixture_tensor(f, "input_ids");
     const dsvl_decoder *decoder = model->decoder;
     kern_context *kern = kern_context_new(1);
-    int32_t placeholder = dsvl_tokenizer_find(model->tokenizer, model->processor.image_token);
+    int32_t placeholder = dsvl_chat_special(model, model->processor.image_token);
     p->length = (size_t)ids->shape[0];
     p->width = (size_t)decoder->config.width;
     p->ids = calloc(p->length, sizeof *p->ids);
