@@ -223,6 +223,14 @@ static int build_slots(dsvl_checkpoint *c, dsvl_error *err)
     return 0;
 }
 
+/* A large checkpoint is touched at thousands of scattered places while it is opened. Reading ahead at each
+ * would read all of it when it is not in memory; so that is off until dsvl_checkpoint_hash, the last of them,
+ * is done. */
+static void advise(const dsvl_checkpoint *c, int advice)
+{
+    for (size_t i = 0; i < c->shard_count; i++) madvise(c->shards[i].map, c->shards[i].size, advice);
+}
+
 dsvl_checkpoint *dsvl_checkpoint_open(const char *folder, dsvl_error *err)
 {
     dsvl_checkpoint *c = dsvl_alloc_zero(1, sizeof *c);
@@ -244,8 +252,7 @@ dsvl_checkpoint *dsvl_checkpoint_open(const char *folder, dsvl_error *err)
         return NULL;
     }
     c->scan = c->data_bytes <= DSVL_SCAN_LIMIT;
-    for (size_t i = 0; c->scan && i < c->shard_count; i++)
-        madvise(c->shards[i].map, c->shards[i].size, MADV_WILLNEED);
+    advise(c, c->scan ? MADV_WILLNEED : MADV_RANDOM);
     return c;
 }
 
@@ -328,5 +335,6 @@ int dsvl_checkpoint_hash(const dsvl_checkpoint *c, const char *folder, char hex[
     }
     for (size_t i = 0; i < c->shard_count; i++) hash_shard(&hash, &c->shards[i]);
     dsvl_hash_hex(&hash, hex);
+    if (!c->scan) advise(c, MADV_NORMAL);
     return 0;
 }
