@@ -17,14 +17,21 @@ static bool progress_shown;
 int cli_status(dsvl_code code)
 {
     switch (code) {
-    case DSVL_OK: return CLI_OK;
-    case DSVL_E_USAGE: return CLI_USAGE;
-    case DSVL_E_MODEL: return CLI_MODEL;
-    case DSVL_E_INPUT: return CLI_INPUT;
-    case DSVL_E_IO: return CLI_OUTPUT;
+    case DSVL_OK:
+        return CLI_OK;
+    case DSVL_E_USAGE:
+        return CLI_USAGE;
+    case DSVL_E_MODEL:
+        return CLI_MODEL;
+    case DSVL_E_INPUT:
+        return CLI_INPUT;
+    case DSVL_E_IO:
+        return CLI_OUTPUT;
     case DSVL_E_LIMIT:
-    case DSVL_E_MEMORY: return CLI_RESOURCE;
-    case DSVL_E_INTERNAL: break;
+    case DSVL_E_MEMORY:
+        return CLI_RESOURCE;
+    case DSVL_E_INTERNAL:
+        break;
     }
     return CLI_INTERNAL;
 }
@@ -93,11 +100,15 @@ static void print_help(const cli_program *program)
         const cli_option *o = &program->options[i];
         char left[64], letter[8] = "    ";
         if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
-        if (strlen(left) > 28) printf("  %s\n%32s%s\n", left, "", o->help);
-        else printf("  %-30s%s\n", left, o->help);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
+                 o->argument ? o->argument : "");
+        if (strlen(left) > 28)
+            printf("  %s\n%32s%s\n", left, "", o->help);
+        else
+            printf("  %-30s%s\n", left, o->help);
     }
-    printf("  %-30s%s\n  %-30s%s\n", "    --help", "print this and exit", "    --version", "print the version and exit");
+    printf("  %-30s%s\n  %-30s%s\n", "    --help", "print this and exit", "    --version",
+           "print the version and exit");
     printf("\nThe manual page %s(1) has examples and the exit statuses.\n", program->name);
 }
 
@@ -122,13 +133,20 @@ static void store(const cli_option *o, const char *value)
     char *end = NULL;
     errno = 0;
     switch (o->type) {
-    case CLI_FLAG: *(bool *)o->target = true; return;
-    case CLI_OFF: *(bool *)o->target = false; return;
-    case CLI_STRING: *(const char **)o->target = value; return;
+    case CLI_FLAG:
+        *(bool *)o->target = true;
+        return;
+    case CLI_OFF:
+        *(bool *)o->target = false;
+        return;
+    case CLI_STRING:
+        *(const char **)o->target = value;
+        return;
     case CLI_INT: {
         long n = strtol(value, &end, 10);
         if (end == value || *end || errno || (double)n < o->low || (double)n > o->high) {
-            exit(cli_usage("--%s takes a whole number from %.0f to %.0f, not \"%s\"", o->name, o->low, o->high, value));
+            exit(cli_usage("--%s takes a whole number from %.0f to %.0f, not \"%s\"", o->name, o->low,
+                           o->high, value));
         }
         *(long *)o->target = n;
         return;
@@ -185,9 +203,12 @@ static void parse_long(const cli_program *program, int argc, char **argv, int *i
     }
     const cli_option *o = find_long(program, name, equals ? (size_t)(equals - name) : strlen(name));
     if (!o) exit(cli_usage("there is no option %s", argv[*i]));
-    if (o->argument) store(o, equals ? equals + 1 : next_value(o, argc, argv, i));
-    else if (equals) exit(cli_usage("--%s takes no value", o->name));
-    else store(o, NULL);
+    if (o->argument)
+        store(o, equals ? equals + 1 : next_value(o, argc, argv, i));
+    else if (equals)
+        exit(cli_usage("--%s takes no value", o->name));
+    else
+        store(o, NULL);
 }
 
 static void parse_letters(const cli_program *program, int argc, char **argv, int *i)
@@ -211,10 +232,14 @@ int cli_parse(const cli_program *program, int argc, char **argv)
     bool options = true;
     for (int i = 1; i < argc; i++) {
         bool dash = options && argv[i][0] == '-' && argv[i][1];
-        if (dash && strcmp(argv[i], "--") == 0) options = false;
-        else if (dash && argv[i][1] == '-') parse_long(program, argc, argv, &i);
-        else if (dash) parse_letters(program, argc, argv, &i);
-        else argv[operands++] = argv[i];
+        if (dash && strcmp(argv[i], "--") == 0)
+            options = false;
+        else if (dash && argv[i][1] == '-')
+            parse_long(program, argc, argv, &i);
+        else if (dash)
+            parse_letters(program, argc, argv, &i);
+        else
+            argv[operands++] = argv[i];
     }
     return operands;
 }
@@ -242,7 +267,8 @@ void cli_progress(const char *unit, size_t done, size_t total)
     char left[48] = "";
     if (total > done && rate > 0) {
         long seconds = (long)ceil((double)(total - done) / rate);
-        snprintf(left, sizeof left, ", %ld:%02ld:%02ld left", seconds / 3600, seconds / 60 % 60, seconds % 60);
+        snprintf(left, sizeof left, ", %ld:%02ld:%02ld left", seconds / 3600, seconds / 60 % 60,
+                 seconds % 60);
     }
     char of[32] = "";
     if (total) snprintf(of, sizeof of, "/%zu", total);
@@ -264,7 +290,8 @@ static const char *stage_of(const cli_program *program)
     return strncmp(program->name, "dsvl-", 5) == 0 ? program->name + 5 : program->name;
 }
 
-int cli_stamp(const cli_program *program, dsvl_record *record, const char *settings, double seconds, dsvl_error *err)
+int cli_stamp(const cli_program *program, dsvl_record *record, const char *settings, double seconds,
+              dsvl_error *err)
 {
     char text[1024];
     snprintf(text, sizeof text, "%s %s%s%s", program->name, DSVL_VERSION, *settings ? " " : "", settings);
@@ -274,8 +301,8 @@ int cli_stamp(const cli_program *program, dsvl_record *record, const char *setti
 }
 
 /* One record through the step; a failure of the page becomes an error record, which is counted. */
-static int filter_record(const cli_program *program, dsvl_record *record, const char *kind, cli_step_fn step, void *user,
-                         dsvl_error *err)
+static int filter_record(const cli_program *program, dsvl_record *record, const char *kind, cli_step_fn step,
+                         void *user, dsvl_error *err)
 {
     if (kind && !dsvl_record_is(record, kind)) return 0;
     dsvl_error page = {0};
@@ -296,7 +323,8 @@ int cli_filter(const cli_program *program, cli_input *input, const char *kind, c
     int more = writer ? 1 : -1;
     size_t done = 0;
     while (more == 1 && (more = cli_input_next(input, &record, &err)) == 1) {
-        if (filter_record(program, record, kind, step, user, &err) || dsvl_writer_put(writer, record, &err)) more = -1;
+        if (filter_record(program, record, kind, step, user, &err) || dsvl_writer_put(writer, record, &err))
+            more = -1;
         dsvl_record_free(record);
         record = NULL;
         cli_progress("pages", ++done, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every program does alike: options, messages, progress, input files, exit statuses. This is the only code
- * that prints or decides how a program ends. */
+/* What every program does alike: options, messages, progress, input files, exit statuses. This is the only
+ * code that prints or decides how a program ends. */
 #ifndef DSVL_CMD_CLI_H
 #define DSVL_CMD_CLI_H
 
@@ -51,18 +51,20 @@ typedef struct cli_program {
 
 /* Options every program has; put CLI_COMMON into the table. */
 extern bool cli_quiet, cli_verbose;
-#define CLI_COMMON                                                                                                   \
-    {"quiet", 'q', CLI_FLAG, &cli_quiet, NULL, "print errors only", 0, 0},                                           \
-        {"verbose", 'v', CLI_FLAG, &cli_verbose, NULL, "say what is being done", 0, 0}
+#define CLI_COMMON                                                                                           \
+    {"quiet", 'q', CLI_FLAG, &cli_quiet, NULL, "print errors only", 0, 0},                                   \
+    {                                                                                                        \
+        "verbose", 'v', CLI_FLAG, &cli_verbose, NULL, "say what is being done", 0, 0                         \
+    }
 
-/* Parse options (GNU style: --name=VALUE, --name VALUE, -nVALUE, "--" ends them; operands may stand between), in place:
- * argv[0 .. result) are the operands. --help and --version print to standard output and exit 0; a mistake prints what
- * is wrong to standard error and exits 2. Also sets up what a program needs: SIGPIPE is ignored, so that a closed
- * pipe is an error like any other. */
+/* Parse options (GNU style: --name=VALUE, --name VALUE, -nVALUE, "--" ends them; operands may stand between),
+ * in place: argv[0 .. result) are the operands. --help and --version print to standard output and exit 0; a
+ * mistake prints what is wrong to standard error and exits 2. Also sets up what a program needs: SIGPIPE is
+ * ignored, so that a closed pipe is an error like any other. */
 int cli_parse(const cli_program *program, int argc, char **argv);
 
-/* Messages on standard error: "dsvl-tile: report.pdf, page 3: ...". cli_error always, cli_warn unless --quiet,
- * cli_note with --verbose. */
+/* Messages on standard error: "dsvl-tile: report.pdf, page 3: ...". cli_error always, cli_warn unless
+ * --quiet, cli_note with --verbose. */
 #if defined(__GNUC__)
 #define CLI_PRINTF __attribute__((format(printf, 1, 2)))
 #else
@@ -76,8 +78,8 @@ int cli_fail(const dsvl_error *err);
 /* A usage mistake found after parsing: prints it with a hint at --help and returns CLI_USAGE. */
 CLI_PRINTF int cli_usage(const char *format, ...);
 
-/* Progress on standard error when that is a terminal and --quiet was not given: done, rate, time left (total 0: not
- * known). Calls are cheap; lines are drawn a few times a second. */
+/* Progress on standard error when that is a terminal and --quiet was not given: done, rate, time left (total
+ * 0: not known). Calls are cheap; lines are drawn a few times a second. */
 void cli_progress(const char *unit, size_t done, size_t total);
 void cli_progress_end(void);
 
@@ -87,22 +89,25 @@ double cli_seconds(void); /* monotonic clock */
 typedef struct cli_input cli_input;
 cli_input *cli_input_new(char **files, int count, dsvl_error *err);
 void cli_input_free(cli_input *input);
-int cli_input_next(cli_input *input, dsvl_record **record, dsvl_error *err); /* 1, 0, -1 as dsvl_reader_next */
+int cli_input_next(cli_input *input, dsvl_record **record,
+                   dsvl_error *err);          /* 1, 0, -1 as dsvl_reader_next */
 bool cli_input_ready(const cli_input *input); /* the next record can be read without waiting */
-/* The reader of the file now open, for programs that look at its first bytes (dsvl_reader_peek); NULL at the end.
- * cli_input_skip closes it, after which the next file is opened. */
+/* The reader of the file now open, for programs that look at its first bytes (dsvl_reader_peek); NULL at the
+ * end. cli_input_skip closes it, after which the next file is opened. */
 dsvl_reader *cli_input_reader(cli_input *input, dsvl_error *err);
 const char *cli_input_name(const cli_input *input);
 void cli_input_skip(cli_input *input);
 
-/* A filter over records: every record of `kind` goes through `step`, which changes it in place or fills *err; a record
- * that fails becomes an error record; everything else passes through untouched; the stream is closed with its end
- * record. Returns the program's exit status. step may be called with any kind if kind is NULL. */
+/* A filter over records: every record of `kind` goes through `step`, which changes it in place or fills *err;
+ * a record that fails becomes an error record; everything else passes through untouched; the stream is closed
+ * with its end record. Returns the program's exit status. step may be called with any kind if kind is NULL.
+ */
 typedef int (*cli_step_fn)(void *user, dsvl_record *record, dsvl_error *err);
 int cli_filter(const cli_program *program, cli_input *input, const char *kind, cli_step_fn step, void *user);
 
-/* Stamp a record as this stage leaves it: made_by ("dsvl-tile 0.1.0 --per=page") and seconds ("tile=0.004"). settings
- * holds what changes the result, "" when nothing does. */
-int cli_stamp(const cli_program *program, dsvl_record *record, const char *settings, double seconds, dsvl_error *err);
+/* Stamp a record as this stage leaves it: made_by ("dsvl-tile 0.1.0 --per=page") and seconds ("tile=0.004").
+ * settings holds what changes the result, "" when nothing does. */
+int cli_stamp(const cli_program *program, dsvl_record *record, const char *settings, double seconds,
+              dsvl_error *err);
 
 #endif

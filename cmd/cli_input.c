@@ -74,7 +74,8 @@ int cli_input_next(cli_input *input, dsvl_record **record, dsvl_error *err)
 {
     for (;;) {
         dsvl_reader *reader = cli_input_reader(input, err);
-        if (!reader) return input->next == input->count && input->descriptor < 0 && (!err || !err->code) ? 0 : -1;
+        if (!reader)
+            return input->next == input->count && input->descriptor < 0 && (!err || !err->code) ? 0 : -1;
         int status = dsvl_reader_next(reader, record, err);
         if (status) return status;
         cli_input_skip(input);

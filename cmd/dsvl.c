@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The front door: `dsvl ask FILE... PROMPT` runs the pipeline with pipes between the programs, `dsvl STAGE ...` runs one
- * of them, as git does. It computes nothing itself. */
+/* The front door: `dsvl ask FILE... PROMPT` runs the pipeline with pipes between the programs, `dsvl STAGE
+ * ...` runs one of them, as git does. It computes nothing itself. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -132,14 +132,16 @@ static int route(pipeline *line, int argc, char **argv)
             give(line, r->stages, argv[i]);
             prompt_given = prompt_given || strncmp(r->name, "prompt", 6) == 0;
             bool value_follows = r->argument && (argv[i][1] == '-' ? !strchr(argv[i], '=') : !argv[i][2]);
-            if (value_follows && i + 1 == argc) return cli_usage("%s needs a value: %s", argv[i], r->argument);
+            if (value_follows && i + 1 == argc)
+                return cli_usage("%s needs a value: %s", argv[i], r->argument);
             if (value_follows) give(line, r->stages, argv[++i]);
         } else {
             argv[operands++] = argv[i];
         }
     }
     int files = operands - !prompt_given;
-    if (files < 1) return cli_usage(prompt_given ? "no file is named" : "dsvl ask takes files and, last, a prompt");
+    if (files < 1)
+        return cli_usage(prompt_given ? "no file is named" : "dsvl ask takes files and, last, a prompt");
     if (!prompt_given) {
         give(line, ANSWER, dash_p);
         give(line, ANSWER, argv[operands - 1]);
@@ -149,7 +151,8 @@ static int route(pipeline *line, int argc, char **argv)
     return -1;
 }
 
-/* Start stage s reading from `input`; returns the descriptor that the next stage reads from, -1 on failure. */
+/* Start stage s reading from `input`; returns the descriptor that the next stage reads from, -1 on failure.
+ */
 static int start(pipeline *line, int s, const char *folder, int input)
 {
     int ends[2] = {-1, -1};
@@ -187,8 +190,10 @@ static int finish(pipeline *line, int started)
         if (status[s] > CLI_PARTIAL) cause = s;
     }
     if (cause < 0) return started == STAGES ? result : CLI_INTERNAL;
-    if (status[cause] > 128) cli_error("%s was ended by signal %d", stage_names[cause], status[cause] - 128);
-    else cli_error("%s failed first, with exit status %d", stage_names[cause], status[cause]);
+    if (status[cause] > 128)
+        cli_error("%s was ended by signal %d", stage_names[cause], status[cause] - 128);
+    else
+        cli_error("%s failed first, with exit status %d", stage_names[cause], status[cause]);
     return status[cause] > 128 ? CLI_INTERNAL : status[cause];
 }
 

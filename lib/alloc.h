@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* count*size bytes, uninitialised / zeroed. NULL on overflow or when memory is out; never NULL for 0 bytes. */
+/* count*size bytes, uninitialised / zeroed. NULL on overflow or when memory is out; never NULL for 0 bytes.
+ */
 void *dsvl_alloc(size_t count, size_t size);
 void *dsvl_alloc_zero(size_t count, size_t size);
 /* Grow or shrink a block of old_count elements; the old block stays valid when NULL is returned. */
@@ -16,7 +17,8 @@ char *dsvl_strdup(const char *text);
 char *dsvl_strndup(const char *text, size_t length);
 void dsvl_dealloc(void *block); /* NULL-safe */
 
-/* Grow a vector to hold `need` elements (doubling). *block and *capacity are updated. False: out of memory. */
+/* Grow a vector to hold `need` elements (doubling). *block and *capacity are updated. False: out of memory.
+ */
 bool dsvl_grow(void **block, size_t *capacity, size_t need, size_t size);
 
 /* Tests: make the n-th allocation from now (1 = the next) and all after it fail; 0 switches this off.

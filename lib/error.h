@@ -7,8 +7,8 @@
 
 #include "lib/dsvl.h"
 
-/* Record an error and return -1, so that `return dsvl_fail(err, ...)` reads well. err may be NULL. The message
- * says what is wrong, where, and what to do; it carries no trailing newline or full stop. */
+/* Record an error and return -1, so that `return dsvl_fail(err, ...)` reads well. err may be NULL. The
+ * message says what is wrong, where, and what to do; it carries no trailing newline or full stop. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif

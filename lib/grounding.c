@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A nondeterministic automaton over bytes. Its states are places: between spans, or inside a spelling of a word with
- * the chain of words that came before it in the span. Few are alive at a time: at the start of a span all words that
- * begin with the byte, after three or four bytes usually one. */
+/* A nondeterministic automaton over bytes. Its states are places: between spans, or inside a spelling of a
+ * word with the chain of words that came before it in the span. Few are alive at a time: at the start of a
+ * span all words that begin with the byte, after three or four bytes usually one. */
 #include "lib/grounding.h"
 
 #include <math.h>
@@ -16,8 +16,9 @@ enum { SPELLINGS = 3, FOLLOWERS = 3 };
 typedef struct spelling {
     const char *text; /* into grounding->arena */
     int32_t length;
-    int32_t open, close; /* a span may begin at 0 or `open` (behind opening punctuation) and end at `close` or later */
-    bool joins;          /* a trailing hyphen was dropped: the next word follows without a space */
+    int32_t open,
+        close;  /* a span may begin at 0 or `open` (behind opening punctuation) and end at `close` or later */
+    bool joins; /* a trailing hyphen was dropped: the next word follows without a space */
 } spelling;
 
 typedef struct word {
@@ -43,9 +44,9 @@ typedef struct state {
     int32_t word, at; /* between spans `at` counts the bytes since the last one */
     int8_t spell;
     bool quoted;
-    int32_t link;    /* chain of words of the open span, newest first; -1: none */
-    int32_t closed;  /* spans closed on the way here that are not settled yet, newest first; -1: none */
-    int32_t begin;   /* byte of the answer where the open span began */
+    int32_t link;   /* chain of words of the open span, newest first; -1: none */
+    int32_t closed; /* spans closed on the way here that are not settled yet, newest first; -1: none */
+    int32_t begin;  /* byte of the answer where the open span began */
 } state;
 
 /* A word in a chain. Links are kept for one answer. */
@@ -53,8 +54,8 @@ typedef struct link {
     int32_t word, before;
 } link;
 
-/* A span that was closed on the way to a state. It is settled once all states that are alive agree on it: after
- * "1," either 1 was closed or 1,234 goes on. */
+/* A span that was closed on the way to a state. It is settled once all states that are alive agree on it:
+ * after "1," either 1 was closed or 1,234 goes on. */
 typedef struct closure {
     int32_t link, before, begin, end;
     size_t distance; /* in words, from the span settled last: of equal cells the next one is meant */
@@ -93,11 +94,11 @@ struct dsvl_grounding {
 static const struct {
     const char *from, *to;
 } plain[] = {
-    {"\xef\xac\x80", "ff"},  {"\xef\xac\x81", "fi"},      {"\xef\xac\x82", "fl"},     {"\xef\xac\x83", "ffi"},
-    {"\xef\xac\x84", "ffl"}, {"\xef\xac\x85", "st"},      {"\xef\xac\x86", "st"},     {"\xc2\xad", ""},
-    {"\xe2\x80\x90", "-"},   {"\xe2\x80\x91", "-"},       {"\xe2\x80\x92", "-"},      {"\xe2\x80\x93", "-"},
-    {"\xe2\x80\x94", "-"},   {"\xe2\x88\x92", "-"},       {"\xe2\x80\x98", "'"},      {"\xe2\x80\x99", "'"},
-    {"\xe2\x80\x9c", "\""},  {"\xe2\x80\x9d", "\""},      {"\xc2\xa0", " "},          {"\xe2\x80\xa6", "..."},
+    {"\xef\xac\x80", "ff"},  {"\xef\xac\x81", "fi"}, {"\xef\xac\x82", "fl"}, {"\xef\xac\x83", "ffi"},
+    {"\xef\xac\x84", "ffl"}, {"\xef\xac\x85", "st"}, {"\xef\xac\x86", "st"}, {"\xc2\xad", ""},
+    {"\xe2\x80\x90", "-"},   {"\xe2\x80\x91", "-"},  {"\xe2\x80\x92", "-"},  {"\xe2\x80\x93", "-"},
+    {"\xe2\x80\x94", "-"},   {"\xe2\x88\x92", "-"},  {"\xe2\x80\x98", "'"},  {"\xe2\x80\x99", "'"},
+    {"\xe2\x80\x9c", "\""},  {"\xe2\x80\x9d", "\""}, {"\xc2\xa0", " "},      {"\xe2\x80\xa6", "..."},
     {"\xe2\x80\x8b", ""},    {"\xe2\x80\xaf", " "},
 };
 
@@ -183,8 +184,8 @@ static size_t run_begin(const float *boxes, size_t i)
     return i;
 }
 
-/* Words that may follow word i: the next in the order of the text layer; where a run of words ends, the beginning of the
- * nearest run below that overlaps it horizontally (a cell of several lines). */
+/* Words that may follow word i: the next in the order of the text layer; where a run of words ends, the
+ * beginning of the nearest run below that overlaps it horizontally (a cell of several lines). */
 static void find_followers(dsvl_grounding *g, const float *boxes)
 {
     for (size_t i = 0; i < g->count; i++) {
@@ -209,7 +210,8 @@ static void find_followers(dsvl_grounding *g, const float *boxes)
 
 /* ---- building ---- */
 
-static int check_words(const int32_t *offsets, const float *boxes, size_t bytes, size_t count, dsvl_error *err)
+static int check_words(const int32_t *offsets, const float *boxes, size_t bytes, size_t count,
+                       dsvl_error *err)
 {
     bool good = count < INT32_MAX / 4 && offsets[0] == 0 && (size_t)offsets[count] == bytes;
     for (size_t i = 0; good && i < count; i++) {
@@ -217,7 +219,8 @@ static int check_words(const int32_t *offsets, const float *boxes, size_t bytes,
         for (int k = 0; k < 4; k++) good = good && isfinite(boxes[4 * i + (size_t)k]);
     }
     if (good) return 0;
-    return dsvl_fail(err, DSVL_E_INPUT, "the text layer is inconsistent: words.offsets or words.boxes are not in order");
+    return dsvl_fail(err, DSVL_E_INPUT,
+                     "the text layer is inconsistent: words.offsets or words.boxes are not in order");
 }
 
 dsvl_grounding *dsvl_grounding_new(const char *text, size_t bytes, const int32_t *offsets, const float *boxes,
@@ -228,7 +231,8 @@ dsvl_grounding *dsvl_grounding_new(const char *text, size_t bytes, const int32_t
     if (g) {
         g->count = count;
         g->words = dsvl_alloc_zero(count, sizeof *g->words);
-        g->arena = dsvl_alloc(3 * bytes + 1, 1); /* at most three spellings, none longer than the word in UTF-8 */
+        g->arena =
+            dsvl_alloc(3 * bytes + 1, 1); /* at most three spellings, none longer than the word in UTF-8 */
     }
     if (!g || !g->words || !g->arena) {
         dsvl_fail_memory(err, count * sizeof *g->words);
@@ -271,8 +275,12 @@ static void push(dsvl_grounding *g, states *set, state s)
 {
     for (size_t i = 0; i < set->count; i++) { /* the same place by another way: the nearer words are kept */
         state *o = &set->data[i];
-        if (o->place != s.place || o->word != s.word || o->at != s.at || o->spell != s.spell || o->quoted != s.quoted) continue;
-        if (o->closed >= 0 && s.closed >= 0 && g->closures[s.closed].distance < g->closures[o->closed].distance) *o = s;
+        if (o->place != s.place || o->word != s.word || o->at != s.at || o->spell != s.spell ||
+            o->quoted != s.quoted)
+            continue;
+        if (o->closed >= 0 && s.closed >= 0 &&
+            g->closures[s.closed].distance < g->closures[o->closed].distance)
+            *o = s;
         return;
     }
     void *block = set->data;
@@ -305,7 +313,8 @@ static int32_t chain(dsvl_grounding *g, bool real, int32_t w, int32_t before)
 }
 
 /* Enter word w with byte c, at its beginning or, for a span's first word, behind its opening punctuation. */
-static void enter(dsvl_grounding *g, states *to, bool real, int32_t index, char c, bool first, const state *from)
+static void enter(dsvl_grounding *g, states *to, bool real, int32_t index, char c, bool first,
+                  const state *from)
 {
     const word *w = &g->words[index];
     if (w->used) return;
@@ -317,8 +326,9 @@ static void enter(dsvl_grounding *g, states *to, bool real, int32_t index, char 
             if (s->text[at] == c) {
                 if (mine == -2) mine = chain(g, real, index, from->link);
                 bool doubled = c == '"' && from->quoted;
-                push(g, to, (state){doubled ? QUOTE : INSIDE, index, at + !doubled, (int8_t)k, from->quoted, mine,
-                                    from->closed, begin});
+                push(g, to,
+                     (state){doubled ? QUOTE : INSIDE, index, at + !doubled, (int8_t)k, from->quoted, mine,
+                             from->closed, begin});
             }
             if (at == s->open || !first) break;
         }
@@ -330,8 +340,8 @@ static bool structure(char c)
     return c == ',' || c == '\n' || c == '\t' || c == '|';
 }
 
-/* Structure without a span between, in bytes: what empty cells and the rule of a wide table take. It ends an answer
- * that has gone astray in commas. */
+/* Structure without a span between, in bytes: what empty cells and the rule of a wide table take. It ends an
+ * answer that has gone astray in commas. */
 enum { EMPTY_LIMIT = 64, RULE_LIMIT = 1024 };
 
 static place after(char c)
@@ -417,9 +427,15 @@ static void step(dsvl_grounding *g, states *to, bool real, const states *from, c
         state next;
         switch (s->place) {
         case OUTSIDE:
-        case RULE: step_outside(g, to, real, s, c); break;
-        case INSIDE: step_inside(g, to, real, s, c); break;
-        case SPACED: step_followers(g, to, real, s, c); break;
+        case RULE:
+            step_outside(g, to, real, s, c);
+            break;
+        case INSIDE:
+            step_inside(g, to, real, s, c);
+            break;
+        case SPACED:
+            step_followers(g, to, real, s, c);
+            break;
         case QUOTE:
             next = *s;
             next.place = INSIDE;
@@ -458,7 +474,8 @@ bool dsvl_grounding_may_end(const dsvl_grounding *g)
 {
     for (size_t i = 0; i < g->now.count; i++) {
         const state *s = &g->now.data[i];
-        if (s->place == CLOSED || (s->place <= RULE && !s->quoted) || (!s->quoted && may_close(g, s))) return true;
+        if (s->place == CLOSED || (s->place <= RULE && !s->quoted) || (!s->quoted && may_close(g, s)))
+            return true;
     }
     return false;
 }
@@ -478,7 +495,8 @@ static void settle(dsvl_grounding *g, int32_t c)
         size_t count = 0;
         for (int32_t l = k->link; l >= 0; l = g->links[l].before) count++;
         void *words = g->span_words, *spans = g->spans;
-        bool room = dsvl_grow(&words, &g->span_word_capacity, g->span_word_count + count, sizeof *g->span_words);
+        bool room =
+            dsvl_grow(&words, &g->span_word_capacity, g->span_word_count + count, sizeof *g->span_words);
         g->span_words = words;
         room = room && dsvl_grow(&spans, &g->span_capacity, g->span_count + 1, sizeof *g->spans);
         g->spans = spans;
@@ -512,7 +530,8 @@ int dsvl_grounding_accept(dsvl_grounding *g, const char *bytes, size_t length, d
     for (size_t i = 0; i < length; i++) {
         step(g, &g->next, true, &g->now, bytes[i]);
         if (g->next.count == 0) {
-            return dsvl_fail(err, DSVL_E_INTERNAL, "grounding: byte %zu of the answer is not on the page", g->position);
+            return dsvl_fail(err, DSVL_E_INTERNAL, "grounding: byte %zu of the answer is not on the page",
+                             g->position);
         }
         states swap = g->now;
         g->now = g->next;
@@ -528,8 +547,11 @@ int dsvl_grounding_finish(dsvl_grounding *g, dsvl_error *err)
     int32_t best = -1;
     for (size_t i = 0; i < g->now.count; i++) {
         const state *s = &g->now.data[i];
-        int32_t closed = may_close(g, s) ? close_span(g, true, s) : s->place <= RULE || s->place == CLOSED ? s->closed : -1;
-        if (closed >= 0 && (best < 0 || g->closures[closed].distance < g->closures[best].distance)) best = closed;
+        int32_t closed = may_close(g, s)                          ? close_span(g, true, s)
+                         : s->place <= RULE || s->place == CLOSED ? s->closed
+                                                                  : -1;
+        if (closed >= 0 && (best < 0 || g->closures[closed].distance < g->closures[best].distance))
+            best = closed;
     }
     settle(g, best);
     return g->out_of_memory ? dsvl_fail_memory(err, sizeof(state)) : 0;

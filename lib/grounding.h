@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Grounded decoding: an answer whose every cell or span is verbatim text of the page's own text layer.
  *
- * An answer is read as spans between structure: commas, tabs, newlines, double quotes and Markdown bars. A span must
- * spell whole words of the page, in an order in which they can be read: each word followed by the next of its line or,
- * where a line or a cell ends, by the first of the line below. No word of the page serves twice, so an answer holds no
- * text more often than the page does. Ligatures, typographic quotes, dashes and hyphens also match their plain
- * spelling; a word hyphenated at the end of a line also matches joined to the next. Digits match digits only.
+ * An answer is read as spans between structure: commas, tabs, newlines, double quotes and Markdown bars. A
+ * span must spell whole words of the page, in an order in which they can be read: each word followed by the
+ * next of its line or, where a line or a cell ends, by the first of the line below. No word of the page
+ * serves twice, so an answer holds no text more often than the page does. Ligatures, typographic quotes,
+ * dashes and hyphens also match their plain spelling; a word hyphenated at the end of a line also matches
+ * joined to the next. Digits match digits only.
  *
- * The automaton works on bytes, so it serves any tokenizer: a token is allowed when its bytes can be consumed. */
+ * The automaton works on bytes, so it serves any tokenizer: a token is allowed when its bytes can be
+ * consumed. */
 #ifndef DSVL_LIB_GROUNDING_H
 #define DSVL_LIB_GROUNDING_H
 
@@ -19,8 +21,9 @@
 
 typedef struct dsvl_grounding dsvl_grounding;
 
-/* Words of a page, all borrowed for the grounding's life: boxes [count, 4] in points, offsets [count + 1] into text, flags
- * [count] with bit 1 on the last word of a line (see dsvl-stream(5)). Checked; NULL with *err filled when inconsistent. */
+/* Words of a page, all borrowed for the grounding's life: boxes [count, 4] in points, offsets [count + 1]
+ * into text, flags [count] with bit 1 on the last word of a line (see dsvl-stream(5)). Checked; NULL with
+ * *err filled when inconsistent. */
 dsvl_grounding *dsvl_grounding_new(const char *text, size_t bytes, const int32_t *offsets, const float *boxes,
                                    const uint8_t *flags, size_t count, dsvl_error *err);
 void dsvl_grounding_free(dsvl_grounding *grounding);
@@ -37,7 +40,7 @@ int dsvl_grounding_finish(dsvl_grounding *grounding, dsvl_error *err);
 
 /* A span of the answer and the words that it was read from. */
 typedef struct dsvl_span {
-    size_t begin, end;  /* bytes of the answer */
+    size_t begin, end;    /* bytes of the answer */
     const int32_t *words; /* [count] indices of words, in reading order */
     size_t count;
 } dsvl_span;

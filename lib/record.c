@@ -17,7 +17,8 @@ dsvl_record *dsvl_record_new(const char *kind, dsvl_error *err)
         dsvl_record_free(record);
         return NULL;
     }
-    if (dsvl_record_set(record, DSVL_KEY_KIND, kind, err) || dsvl_record_set(record, DSVL_KEY_VERSION, "1", err)) {
+    if (dsvl_record_set(record, DSVL_KEY_KIND, kind, err) ||
+        dsvl_record_set(record, DSVL_KEY_VERSION, "1", err)) {
         dsvl_record_free(record);
         return NULL;
     }
@@ -56,7 +57,10 @@ bool dsvl_record_is(const dsvl_record *record, const char *kind)
 static size_t sequence_length(const unsigned char *p, size_t left)
 {
     if (p[0] < 0x80) return 1;
-    size_t n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+    size_t n = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+               : (p[0] & 0xf0) == 0xe0        ? 3
+               : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                              : 0;
     if (n == 0 || n > left) return 0;
     unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
     unsigned char high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
@@ -87,7 +91,8 @@ int dsvl_record_set(dsvl_record *record, const char *key, const char *value, dsv
     char *clean = dsvl_utf8(value, strlen(value));
     json_t *string = clean ? json_string_nocheck(clean) : NULL;
     dsvl_dealloc(clean);
-    if (!string || json_object_set_new(record->metadata, key, string)) return dsvl_fail_memory(err, strlen(value));
+    if (!string || json_object_set_new(record->metadata, key, string))
+        return dsvl_fail_memory(err, strlen(value));
     return 0;
 }
 
@@ -104,7 +109,8 @@ int dsvl_record_setf(dsvl_record *record, const char *key, dsvl_error *err, cons
     return status;
 }
 
-int dsvl_record_append(dsvl_record *record, const char *key, const char *separator, const char *value, dsvl_error *err)
+int dsvl_record_append(dsvl_record *record, const char *key, const char *separator, const char *value,
+                       dsvl_error *err)
 {
     const char *old = dsvl_record_get(record, key);
     if (!old || !*old) return dsvl_record_set(record, key, value, err);
@@ -115,11 +121,13 @@ static int bad_value(const dsvl_record *record, const char *key, const char *wan
 {
     char place[256];
     const char *text = dsvl_record_get(record, key);
-    return dsvl_fail(err, DSVL_E_INPUT, "%s: the %s record's \"%s\" is %s%.40s%s, not %s", dsvl_record_place(record, place),
-                     dsvl_record_kind(record), key, text ? "\"" : "", text ? text : "absent", text ? "\"" : "", wanted);
+    return dsvl_fail(err, DSVL_E_INPUT, "%s: the %s record's \"%s\" is %s%.40s%s, not %s",
+                     dsvl_record_place(record, place), dsvl_record_kind(record), key, text ? "\"" : "",
+                     text ? text : "absent", text ? "\"" : "", wanted);
 }
 
-int dsvl_record_int(const dsvl_record *record, const char *key, long low, long high, long *value, dsvl_error *err)
+int dsvl_record_int(const dsvl_record *record, const char *key, long low, long high, long *value,
+                    dsvl_error *err)
 {
     const char *text = dsvl_record_get(record, key);
     char *end = NULL;
@@ -165,11 +173,12 @@ const dsvl_tensor *dsvl_record_need(const dsvl_record *record, const char *name,
     if (t && t->dtype == dtype && t->rank == rank) return t;
     char place[256], shape[96];
     if (!t) {
-        dsvl_fail(err, DSVL_E_INPUT, "%s: the %s record has no tensor \"%s\"", dsvl_record_place(record, place),
-                  dsvl_record_kind(record), name);
+        dsvl_fail(err, DSVL_E_INPUT, "%s: the %s record has no tensor \"%s\"",
+                  dsvl_record_place(record, place), dsvl_record_kind(record), name);
     } else {
-        dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%s\" is %s %s, not %s of rank %d", dsvl_record_place(record, place),
-                  name, dsvl_dtype_name(t->dtype), dsvl_shape_text(t->rank, t->shape, shape), dsvl_dtype_name(dtype), rank);
+        dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%s\" is %s %s, not %s of rank %d",
+                  dsvl_record_place(record, place), name, dsvl_dtype_name(t->dtype),
+                  dsvl_shape_text(t->rank, t->shape, shape), dsvl_dtype_name(dtype), rank);
     }
     return NULL;
 }
@@ -209,7 +218,8 @@ void dsvl_record_drop(dsvl_record *record, const char *name)
 
 const char *dsvl_record_place(const dsvl_record *record, char buffer[256])
 {
-    const char *document = dsvl_record_get(record, DSVL_KEY_DOCUMENT), *page = dsvl_record_get(record, DSVL_KEY_PAGE);
+    const char *document = dsvl_record_get(record, DSVL_KEY_DOCUMENT),
+               *page = dsvl_record_get(record, DSVL_KEY_PAGE);
     const char *name = document ? strcmp(document, "-") ? document : "standard input" : "record";
     snprintf(buffer, 256, "%.200s%s%.20s", name, page ? ", page " : "", page ? page : "");
     return buffer;
@@ -217,9 +227,11 @@ const char *dsvl_record_place(const dsvl_record *record, char buffer[256])
 
 int dsvl_record_to_error(dsvl_record *record, const char *stage, const dsvl_error *cause, dsvl_error *err)
 {
-    static const char *const causes[] = {"internal", "usage", "input", "model", "limit", "memory", "io", "internal"};
+    static const char *const causes[] = {"internal", "usage",  "input", "model",
+                                         "limit",    "memory", "io",    "internal"};
     while (record->count) dsvl_record_drop(record, record->entries[record->count - 1].name);
-    if (dsvl_record_set(record, DSVL_KEY_KIND, "error", err) || dsvl_record_set(record, DSVL_KEY_STAGE, stage, err) ||
+    if (dsvl_record_set(record, DSVL_KEY_KIND, "error", err) ||
+        dsvl_record_set(record, DSVL_KEY_STAGE, stage, err) ||
         dsvl_record_set(record, DSVL_KEY_CAUSE, causes[cause->code], err)) {
         return -1;
     }

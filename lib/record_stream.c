@@ -72,7 +72,8 @@ static ssize_t read_some(dsvl_reader *reader, void *data, size_t n, dsvl_error *
     for (;;) {
         ssize_t got = read(reader->descriptor, data, n);
         if (got >= 0) return got;
-        if (errno != EINTR) return dsvl_fail(err, DSVL_E_IO, "%s: cannot read: %s", reader->name, strerror(errno));
+        if (errno != EINTR)
+            return dsvl_fail(err, DSVL_E_IO, "%s: cannot read: %s", reader->name, strerror(errno));
     }
 }
 
@@ -127,7 +128,8 @@ bool dsvl_reader_ready(const dsvl_reader *reader)
     return poll(&p, 1, 0) != 0;
 }
 
-int dsvl_reader_slurp(dsvl_reader *reader, size_t limit, unsigned char **data, size_t *length, dsvl_error *err)
+int dsvl_reader_slurp(dsvl_reader *reader, size_t limit, unsigned char **data, size_t *length,
+                      dsvl_error *err)
 {
     void *block = NULL;
     size_t capacity = 0, used = 0;
@@ -144,7 +146,8 @@ int dsvl_reader_slurp(dsvl_reader *reader, size_t limit, unsigned char **data, s
         used += got;
         if (used > limit) {
             dsvl_dealloc(block);
-            return dsvl_fail(err, DSVL_E_LIMIT, "%s: larger than the limit of %zu bytes", reader->name, limit);
+            return dsvl_fail(err, DSVL_E_LIMIT, "%s: larger than the limit of %zu bytes", reader->name,
+                             limit);
         }
         if (got < BUFFER) break;
     }
@@ -155,9 +158,10 @@ int dsvl_reader_slurp(dsvl_reader *reader, size_t limit, unsigned char **data, s
 
 static int cut_short(const dsvl_reader *reader, const char *what, dsvl_error *err)
 {
-    return dsvl_fail(err, DSVL_E_INPUT,
-                     "%s: the stream was cut short %s after %zu records; see what the program before this one said",
-                     reader->name, what, reader->seen.total);
+    return dsvl_fail(
+        err, DSVL_E_INPUT,
+        "%s: the stream was cut short %s after %zu records; see what the program before this one said",
+        reader->name, what, reader->seen.total);
 }
 
 static int check_counts(dsvl_reader *reader, const dsvl_record *end, dsvl_error *err)
@@ -173,16 +177,19 @@ static int check_counts(dsvl_reader *reader, const dsvl_record *end, dsvl_error 
         if (dsvl_record_int(end, name, 0, INT64_MAX, &n, err)) return -1;
         agree = agree && (size_t)n == reader->seen.row[i].n;
     }
-    json_object_foreach(end->metadata, key, value) { /* a kind that is counted there and never came */
+    json_object_foreach(end->metadata, key, value)
+    { /* a kind that is counted there and never came */
         if (strncmp(key, "count.", 6) == 0 && strcmp(json_string_value(value), "0") != 0) {
             size_t i = 0;
             while (i < reader->seen.used && strcmp(reader->seen.row[i].kind, key + 6) != 0) i++;
-            if (i == reader->seen.used && reader->seen.used < KINDS && strlen(key + 6) < KIND_NAME) agree = false;
+            if (i == reader->seen.used && reader->seen.used < KINDS && strlen(key + 6) < KIND_NAME)
+                agree = false;
         }
     }
     if (!agree) {
-        return dsvl_fail(err, DSVL_E_INPUT, "%s: the end record does not agree with the %zu records that came",
-                         reader->name, reader->seen.total);
+        return dsvl_fail(err, DSVL_E_INPUT,
+                         "%s: the end record does not agree with the %zu records that came", reader->name,
+                         reader->seen.total);
     }
     memset(&reader->seen, 0, sizeof reader->seen);
     return 0;
@@ -220,8 +227,9 @@ static int read_record(dsvl_reader *reader, dsvl_record **record, dsvl_error *er
     if (got < 8) return cut_short(reader, "inside a length word", err);
     for (int i = 7; i >= 0; i--) length = length << 8 | word[i];
     if (length < 2 || length > DSVL_HEADER_LIMIT) {
-        return dsvl_fail(err, DSVL_E_INPUT, "%s: not a record stream: a header of %llu bytes after %zu records",
-                         reader->name, (unsigned long long)length, reader->seen.total);
+        return dsvl_fail(err, DSVL_E_INPUT,
+                         "%s: not a record stream: a header of %llu bytes after %zu records", reader->name,
+                         (unsigned long long)length, reader->seen.total);
     }
     /* The header is read in steps, so that a false length costs no more memory than there are bytes. */
     void *block = NULL;
@@ -248,8 +256,8 @@ static int read_record(dsvl_reader *reader, dsvl_record **record, dsvl_error *er
     }
     (*record)->metadata = json_incref(header.metadata);
     if (!*dsvl_record_kind(*record)) {
-        dsvl_fail(err, DSVL_E_INPUT, "%s: a record without \"" DSVL_KEY_KIND "\" after %zu records", reader->name,
-                  reader->seen.total);
+        dsvl_fail(err, DSVL_E_INPUT, "%s: a record without \"" DSVL_KEY_KIND "\" after %zu records",
+                  reader->name, reader->seen.total);
         goto out;
     }
     if (read_tensors(reader, &header, *record, err)) goto out;

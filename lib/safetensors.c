@@ -41,11 +41,12 @@ static int parse_entry(dsvl_st_entry *entry, const char *name, const json_t *val
     const json_t *offsets = json_object_get(value, "data_offsets");
     dsvl_tensor *t = &entry->tensor;
     if (!json_is_string(dtype) || !json_is_array(shape) || json_array_size(offsets) != 2) {
-        return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\" lacks dtype, shape or data_offsets", where, name);
+        return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\" lacks dtype, shape or data_offsets", where,
+                         name);
     }
     if (!dsvl_dtype_parse(json_string_value(dtype), &t->dtype)) {
-        return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\" has the unsupported dtype \"%.20s\"", where, name,
-                         json_string_value(dtype));
+        return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\" has the unsupported dtype \"%.20s\"",
+                         where, name, json_string_value(dtype));
     }
     if (json_array_size(shape) > DSVL_MAX_RANK) {
         return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\" has more than %d dimensions", where, name,
@@ -54,21 +55,23 @@ static int parse_entry(dsvl_st_entry *entry, const char *name, const json_t *val
     t->rank = (int)json_array_size(shape);
     for (int i = 0; i < t->rank; i++) {
         if (!natural(json_array_get(shape, (size_t)i), &t->shape[i])) {
-            return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\": dimension %d is not a natural number", where,
-                             name, i);
+            return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\": dimension %d is not a natural number",
+                             where, name, i);
         }
     }
     int64_t begin, end;
     size_t elements;
-    if (!natural(json_array_get(offsets, 0), &begin) || !natural(json_array_get(offsets, 1), &end) || end < begin ||
-        (uint64_t)end > data_limit) {
-        return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\": data_offsets lie outside the data", where, name);
+    if (!natural(json_array_get(offsets, 0), &begin) || !natural(json_array_get(offsets, 1), &end) ||
+        end < begin || (uint64_t)end > data_limit) {
+        return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\": data_offsets lie outside the data", where,
+                         name);
     }
     if (!dsvl_shape_bytes(t->dtype, t->rank, t->shape, &elements, &t->nbytes) ||
         t->nbytes != (uint64_t)(end - begin)) {
         char text[96];
-        return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\": %lld bytes of data do not fit shape %s of %s", where,
-                         name, (long long)(end - begin), dsvl_shape_text(t->rank, t->shape, text),
+        return dsvl_fail(err, DSVL_E_INPUT,
+                         "%s: tensor \"%.100s\": %lld bytes of data do not fit shape %s of %s", where, name,
+                         (long long)(end - begin), dsvl_shape_text(t->rank, t->shape, text),
                          dsvl_dtype_name(t->dtype));
     }
     entry->begin = (uint64_t)begin;
@@ -81,10 +84,12 @@ static int parse_metadata(dsvl_st_header *header, json_t *metadata, const char *
         header->metadata = json_object();
         return header->metadata ? 0 : dsvl_fail_memory(err, 0);
     }
-    if (!json_is_object(metadata)) return dsvl_fail(err, DSVL_E_INPUT, "%s: __metadata__ is not an object", where);
+    if (!json_is_object(metadata))
+        return dsvl_fail(err, DSVL_E_INPUT, "%s: __metadata__ is not an object", where);
     const char *key;
     json_t *value;
-    json_object_foreach(metadata, key, value) {
+    json_object_foreach(metadata, key, value)
+    {
         if (!json_is_string(value)) {
             return dsvl_fail(err, DSVL_E_INPUT, "%s: __metadata__ \"%.100s\" is not a string", where, key);
         }
@@ -105,8 +110,8 @@ static int check_layout(dsvl_st_header *header, const char *where, dsvl_error *e
     for (size_t i = 0; i < header->count; i++) {
         const dsvl_st_entry *entry = &header->entries[i];
         if (entry->begin != position) {
-            return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\" leaves a gap in the data or overlaps", where,
-                             entry->name);
+            return dsvl_fail(err, DSVL_E_INPUT, "%s: tensor \"%.100s\" leaves a gap in the data or overlaps",
+                             where, entry->name);
         }
         position += entry->tensor.nbytes; /* each end is below data_limit, so this cannot overflow */
     }
@@ -114,16 +119,16 @@ static int check_layout(dsvl_st_header *header, const char *where, dsvl_error *e
     return 0;
 }
 
-int dsvl_st_parse(dsvl_st_header *header, const char *json, size_t length, uint64_t data_limit, const char *where,
-                  dsvl_error *err)
+int dsvl_st_parse(dsvl_st_header *header, const char *json, size_t length, uint64_t data_limit,
+                  const char *where, dsvl_error *err)
 {
     memset(header, 0, sizeof *header);
     int status = -1;
     json_error_t problem;
     json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &problem);
     if (!json_is_object(root)) {
-        dsvl_fail(err, DSVL_E_INPUT, "%s: the safetensors header is not a JSON object%s%s", where, root ? "" : ": ",
-                  root ? "" : problem.text);
+        dsvl_fail(err, DSVL_E_INPUT, "%s: the safetensors header is not a JSON object%s%s", where,
+                  root ? "" : ": ", root ? "" : problem.text);
         goto out;
     }
     header->entries = dsvl_alloc_zero(json_object_size(root), sizeof *header->entries);
@@ -135,7 +140,8 @@ int dsvl_st_parse(dsvl_st_header *header, const char *json, size_t length, uint6
     if (parse_metadata(header, json_object_get(root, "__metadata__"), where, err)) goto out;
     const char *name;
     json_t *value;
-    json_object_foreach(root, name, value) {
+    json_object_foreach(root, name, value)
+    {
         if (strcmp(name, "__metadata__") == 0) continue;
         dsvl_st_entry *entry = &header->entries[header->count];
         if (parse_entry(entry, name, value, data_limit, where, err)) goto out;
@@ -195,8 +201,8 @@ static json_t *header_json(const dsvl_st_entry *entries, size_t count, const jso
     return NULL;
 }
 
-int dsvl_st_format(const dsvl_st_entry *entries, size_t count, const json_t *metadata, char **bytes, size_t *length,
-                   dsvl_error *err)
+int dsvl_st_format(const dsvl_st_entry *entries, size_t count, const json_t *metadata, char **bytes,
+                   size_t *length, dsvl_error *err)
 {
     json_t *root = header_json(entries, count, metadata);
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;

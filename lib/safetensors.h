@@ -4,7 +4,8 @@
  *
  * Layout: u64 little-endian header length, JSON object {name: {dtype, shape, data_offsets}, "__metadata__":
  * {string: string}}, then the data. Checked here: lengths against the limits, JSON syntax, no duplicate keys,
- * known dtypes, shape products, offsets that start at 0, are contiguous in some order and match the shapes. */
+ * known dtypes, shape products, offsets that start at 0, are contiguous in some order and match the shapes.
+ */
 #ifndef DSVL_LIB_SAFETENSORS_H
 #define DSVL_LIB_SAFETENSORS_H
 
@@ -21,7 +22,7 @@ typedef struct dsvl_st_entry {
 } dsvl_st_entry;
 
 typedef struct dsvl_st_header {
-    dsvl_st_entry *entries;         /* sorted by begin */
+    dsvl_st_entry *entries;        /* sorted by begin */
     const dsvl_st_entry **by_name; /* the same, sorted by name */
     size_t count;
     uint64_t data_bytes;
@@ -29,13 +30,13 @@ typedef struct dsvl_st_header {
 } dsvl_st_header;
 
 /* Parse `length` bytes of JSON. `data_limit` bounds the data section. `where` names the file or stream. */
-int dsvl_st_parse(dsvl_st_header *header, const char *json, size_t length, uint64_t data_limit, const char *where,
-                  dsvl_error *err);
+int dsvl_st_parse(dsvl_st_header *header, const char *json, size_t length, uint64_t data_limit,
+                  const char *where, dsvl_error *err);
 void dsvl_st_clear(dsvl_st_header *header);
 const dsvl_st_entry *dsvl_st_find(const dsvl_st_header *header, const char *name);
 
-/* The bytes that precede the data: length word and JSON, padded with spaces so that the data starts at a multiple
- * of 8. Tensors are laid out in the order given. *bytes is owned by the caller (dsvl_dealloc). */
+/* The bytes that precede the data: length word and JSON, padded with spaces so that the data starts at a
+ * multiple of 8. Tensors are laid out in the order given. *bytes is owned by the caller (dsvl_dealloc). */
 int dsvl_st_format(const dsvl_st_entry *entries, size_t count, const json_t *metadata, char **bytes,
                    size_t *length, dsvl_error *err);
 

@@ -10,9 +10,9 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[DSVL_DTYPE_COUNT] = {
-    [DSVL_U8] = {"U8", 1},   [DSVL_I8] = {"I8", 1},     [DSVL_I16] = {"I16", 2}, [DSVL_U16] = {"U16", 2},
-    [DSVL_F16] = {"F16", 2}, [DSVL_BF16] = {"BF16", 2}, [DSVL_I32] = {"I32", 4}, [DSVL_U32] = {"U32", 4},
-    [DSVL_F32] = {"F32", 4}, [DSVL_I64] = {"I64", 8},   [DSVL_U64] = {"U64", 8}, [DSVL_F64] = {"F64", 8},
+    [DSVL_U8] = {"U8", 1},     [DSVL_I8] = {"I8", 1},     [DSVL_I16] = {"I16", 2}, [DSVL_U16] = {"U16", 2},
+    [DSVL_F16] = {"F16", 2},   [DSVL_BF16] = {"BF16", 2}, [DSVL_I32] = {"I32", 4}, [DSVL_U32] = {"U32", 4},
+    [DSVL_F32] = {"F32", 4},   [DSVL_I64] = {"I64", 8},   [DSVL_U64] = {"U64", 8}, [DSVL_F64] = {"F64", 8},
     [DSVL_BOOL] = {"BOOL", 1},
 };
 
@@ -55,7 +55,8 @@ int dsvl_tensor_new(dsvl_tensor *tensor, dsvl_dtype dtype, int rank, const int64
     size_t elements, nbytes;
     if (!dsvl_shape_bytes(dtype, rank, shape, &elements, &nbytes)) {
         char text[96];
-        return dsvl_fail(err, DSVL_E_LIMIT, "a tensor of shape %s is too large", dsvl_shape_text(rank, shape, text));
+        return dsvl_fail(err, DSVL_E_LIMIT, "a tensor of shape %s is too large",
+                         dsvl_shape_text(rank, shape, text));
     }
     tensor->data = dsvl_alloc(nbytes, 1);
     if (!tensor->data) return dsvl_fail_memory(err, nbytes);
@@ -125,7 +126,7 @@ uint16_t dsvl_f32_to_f16(float x)
     uint32_t sign = (v.u >> 16) & 0x8000, magnitude = v.u & 0x7fffffff;
     if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00);
     if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* rounds beyond 65504 */
-    if (magnitude < 0x38800000) {                                   /* subnormal half: add 0.5 so the bits line up */
+    if (magnitude < 0x38800000) { /* subnormal half: add 0.5 so the bits line up */
         v.u = magnitude;
         v.f += 0.5f;
         return (uint16_t)(sign | (v.u - 0x3f000000));

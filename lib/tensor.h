@@ -10,8 +10,19 @@
 
 /* The element types of safetensors that the project reads; others are refused by name. */
 typedef enum dsvl_dtype {
-    DSVL_U8, DSVL_I8, DSVL_I16, DSVL_U16, DSVL_F16, DSVL_BF16,
-    DSVL_I32, DSVL_U32, DSVL_F32, DSVL_I64, DSVL_U64, DSVL_F64, DSVL_BOOL,
+    DSVL_U8,
+    DSVL_I8,
+    DSVL_I16,
+    DSVL_U16,
+    DSVL_F16,
+    DSVL_BF16,
+    DSVL_I32,
+    DSVL_U32,
+    DSVL_F32,
+    DSVL_I64,
+    DSVL_U64,
+    DSVL_F64,
+    DSVL_BOOL,
     DSVL_DTYPE_COUNT
 } dsvl_dtype;
 
@@ -41,7 +52,10 @@ const char *dsvl_shape_text(int rank, const int64_t *shape, char buffer[96]);
 
 static inline float dsvl_bf16_to_f32(uint16_t x)
 {
-    union { uint32_t u; float f; } v = {(uint32_t)x << 16};
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)x << 16};
     return v.f;
 }
 uint16_t dsvl_f32_to_bf16(float x); /* round to nearest, ties to even; NaN stays NaN */

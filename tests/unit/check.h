@@ -9,33 +9,33 @@
 
 static int check_failures;
 
-#define CHECK(condition)                                                                                             \
-    do {                                                                                                             \
-        if (!(condition)) {                                                                                          \
-            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                  \
-            check_failures++;                                                                                        \
-        }                                                                                                            \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                          \
+            check_failures++;                                                                                \
+        }                                                                                                    \
     } while (0)
 
 /* Like CHECK, with a printf message that shows the values. */
-#define CHECK_MSG(condition, ...)                                                                                    \
-    do {                                                                                                             \
-        if (!(condition)) {                                                                                          \
-            fprintf(stderr, "%s:%d: failed: %s: ", __FILE__, __LINE__, #condition);                                  \
-            fprintf(stderr, __VA_ARGS__);                                                                            \
-            fputc('\n', stderr);                                                                                     \
-            check_failures++;                                                                                        \
-        }                                                                                                            \
+#define CHECK_MSG(condition, ...)                                                                            \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: failed: %s: ", __FILE__, __LINE__, #condition);                          \
+            fprintf(stderr, __VA_ARGS__);                                                                    \
+            fputc('\n', stderr);                                                                             \
+            check_failures++;                                                                                \
+        }                                                                                                    \
     } while (0)
 
-#define CHECK_STR(got, want)                                                                                         \
-    do {                                                                                                             \
-        const char *got_ = (got), *want_ = (want);                                                                   \
-        if (!got_ || !want_ || strcmp(got_, want_) != 0) {                                                           \
-            fprintf(stderr, "%s:%d: got \"%s\", want \"%s\"\n", __FILE__, __LINE__, got_ ? got_ : "(null)",          \
-                    want_ ? want_ : "(null)");                                                                       \
-            check_failures++;                                                                                        \
-        }                                                                                                            \
+#define CHECK_STR(got, want)                                                                                 \
+    do {                                                                                                     \
+        const char *got_ = (got), *want_ = (want);                                                           \
+        if (!got_ || !want_ || strcmp(got_, want_) != 0) {                                                   \
+            fprintf(stderr, "%s:%d: got \"%s\", want \"%s\"\n", __FILE__, __LINE__, got_ ? got_ : "(null)",  \
+                    want_ ? want_ : "(null)");                                                               \
+            check_failures++;                                                                                \
+        }                                                                                                    \
     } while (0)
 
 /* The last line of main. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Grounded decoding: examples, and random walks through all that is allowed, whose spans must spell the page. */
+/* Grounded decoding: examples, and random walks through all that is allowed, whose spans must spell the page.
+ */
 #include "lib/alloc.h"
 #include "lib/grounding.h"
 #include "tests/unit/check.h"
@@ -42,7 +43,8 @@ static void lay_out(page *p, const char *lines)
 static dsvl_grounding *ground(const page *p)
 {
     dsvl_error err = {0};
-    return dsvl_grounding_new(p->text, (size_t)p->offsets[p->count], p->offsets, p->boxes[0], p->flags, p->count, &err);
+    return dsvl_grounding_new(p->text, (size_t)p->offsets[p->count], p->offsets, p->boxes[0], p->flags,
+                              p->count, &err);
 }
 
 /* Feed an answer: "ok", "stuck at N" or "open" (it may not end there). */
@@ -87,7 +89,9 @@ static void test_examples(void)
         {"(net)   12", "(net),12", "ok"},
         {"say \"no\" now", "\"say \"\"no\"\" now\"", "ok"},
         {"say \"no\" now", "\"say \"no\"", "stuck at 6"},
-        {"\xef\xac\x81ne \xe2\x80\x93 20\xe2\x80\x91" "5", "fine - 20-5", "ok"},
+        {"\xef\xac\x81ne \xe2\x80\x93 20\xe2\x80\x91"
+         "5",
+         "fine - 20-5", "ok"},
         {"\xef\xac\x81ne \xe2\x80\x93 205", "fine \xe2\x80\x93 205", "ok"},
         {"an exam-\nple of it", "an example of it", "ok"},
         {"an exam-\nple of it", "an exam-", "ok"},
@@ -109,8 +113,8 @@ static void test_examples(void)
         dsvl_grounding *g = ground(&p);
         CHECK(g);
         const char *result = feed(g, cases[i].answer);
-        CHECK_MSG(strcmp(result, cases[i].result) == 0, "\"%s\" of \"%s\": %s, not %s", cases[i].answer, cases[i].page, result,
-                  cases[i].result);
+        CHECK_MSG(strcmp(result, cases[i].result) == 0, "\"%s\" of \"%s\": %s, not %s", cases[i].answer,
+                  cases[i].page, result, cases[i].result);
         dsvl_grounding_free(g);
     }
 }
@@ -128,7 +132,8 @@ static void test_sources(void)
         CHECK_MSG(s.count == 1 && s.words[0] == (int32_t)i, "span %zu is word %d", i, s.words[0]);
     }
     CHECK_STR(feed(g, "South,7\nWest,7"), "ok");
-    CHECK(dsvl_grounding_spans(g) == 4 && dsvl_grounding_span(g, 1).words[0] == 4 && dsvl_grounding_span(g, 3).words[0] == 7);
+    CHECK(dsvl_grounding_spans(g) == 4 && dsvl_grounding_span(g, 1).words[0] == 4 &&
+          dsvl_grounding_span(g, 3).words[0] == 7);
     CHECK(dsvl_grounding_span(g, 2).begin == 8 && dsvl_grounding_span(g, 2).end == 12);
     dsvl_grounding_free(g);
 }
@@ -157,7 +162,8 @@ static void test_walks(void)
                 char byte = (char)c;
                 if (!dsvl_grounding_allows(g, &byte, 1)) continue;
                 allowed[choices++] = byte;
-                if (c > 32 && c != '"' && c != '|' && c != ',') allowed[choices++] = byte; /* rather text than structure */
+                if (c > 32 && c != '"' && c != '|' && c != ',')
+                    allowed[choices++] = byte; /* rather text than structure */
             }
             seed = seed * 1664525u + 1013904223u;
             if (choices == 0 || (dsvl_grounding_may_end(g) && (seed >> 28) == 0)) break;
@@ -173,17 +179,19 @@ static void test_walks(void)
             for (size_t k = 0; k < s.count; k++) {
                 int32_t w = s.words[k];
                 CHECK_MSG(used[w]++ == 0, "word %d serves twice in \"%.*s\"", w, (int)n, answer);
-                snprintf(want + strlen(want), sizeof want - strlen(want), "%.*s ", p.offsets[w + 1] - p.offsets[w],
-                         p.text + p.offsets[w]);
+                snprintf(want + strlen(want), sizeof want - strlen(want), "%.*s ",
+                         p.offsets[w + 1] - p.offsets[w], p.text + p.offsets[w]);
             }
             for (size_t k = s.begin; k < s.end; k++) { /* undo the doubling of quotes */
                 strncat(got, answer + k, 1);
                 if (answer[k] == '"' && k + 1 < s.end && answer[k + 1] == '"') k++;
             }
             want[strlen(want) - 1] = '\0';
-            for (char *hyphen; (hyphen = strstr(want, "- ")) && !strstr(got, "- ");) memmove(hyphen, hyphen + 2, strlen(hyphen + 2) + 1);
+            for (char *hyphen; (hyphen = strstr(want, "- ")) && !strstr(got, "- ");)
+                memmove(hyphen, hyphen + 2, strlen(hyphen + 2) + 1);
             const char *at = strstr(want, got); /* less the punctuation around it */
-            CHECK_MSG(at && at - want <= 1 && strlen(want) - strlen(got) <= 2, "span \"%s\" of words \"%s\"", got, want);
+            CHECK_MSG(at && at - want <= 1 && strlen(want) - strlen(got) <= 2, "span \"%s\" of words \"%s\"",
+                      got, want);
         }
         dsvl_grounding_free(g);
     }
@@ -196,17 +204,20 @@ static void test_bad_layers(void)
     dsvl_error err = {0};
     lay_out(&p, "a b");
     p.offsets[1] = 5;
-    CHECK(!dsvl_grounding_new(p.text, 2, p.offsets, p.boxes[0], p.flags, 2, &err) && err.code == DSVL_E_INPUT);
+    CHECK(!dsvl_grounding_new(p.text, 2, p.offsets, p.boxes[0], p.flags, 2, &err) &&
+          err.code == DSVL_E_INPUT);
     lay_out(&p, "a b");
     memset(&err, 0, sizeof err);
-    CHECK(!dsvl_grounding_new(p.text, 9, p.offsets, p.boxes[0], p.flags, 2, &err) && err.code == DSVL_E_INPUT);
+    CHECK(!dsvl_grounding_new(p.text, 9, p.offsets, p.boxes[0], p.flags, 2, &err) &&
+          err.code == DSVL_E_INPUT);
     lay_out(&p, "a b");
     for (long n = 1; n < 40; n++) {
         dsvl_alloc_fail_at(n);
         dsvl_grounding *g = ground(&p);
         if (g) {
             memset(&err, 0, sizeof err);
-            if (dsvl_grounding_accept(g, "a", 1, &err) == 0 && dsvl_grounding_accept(g, ",", 1, &err) == 0) n = 40;
+            if (dsvl_grounding_accept(g, "a", 1, &err) == 0 && dsvl_grounding_accept(g, ",", 1, &err) == 0)
+                n = 40;
         }
         dsvl_alloc_fail_at(0);
         dsvl_grounding_free(g);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The record stream: what is written comes back; splitting, joining and every way of cutting it short; false claims;
- * memory that runs out at every allocation in turn. */
+/* The record stream: what is written comes back; splitting, joining and every way of cutting it short; false
+ * claims; memory that runs out at every allocation in turn. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,7 +17,8 @@ static dsvl_record *sample(int page)
     int64_t shape[] = {2, 3, 3}, odd[] = {5};
     if (!r) return NULL;
     if (dsvl_record_set(r, DSVL_KEY_DOCUMENT, "a \"b\"\n\xff.pdf", &err) ||
-        dsvl_record_setf(r, DSVL_KEY_PAGE, &err, "%d", page) || dsvl_tensor_new(&t, DSVL_U8, 3, shape, &err)) {
+        dsvl_record_setf(r, DSVL_KEY_PAGE, &err, "%d", page) ||
+        dsvl_tensor_new(&t, DSVL_U8, 3, shape, &err)) {
         dsvl_record_free(r);
         return NULL;
     }
@@ -111,7 +112,8 @@ static void test_cuts(void)
     }
     memcpy(bytes + length, bytes, length);
     memset(bytes + 2 * length, 'x', 8);
-    for (size_t n = 2 * length; n <= 2 * length + 8; n += 4) { /* two streams joined are one; trailing bytes are not */
+    for (size_t n = 2 * length; n <= 2 * length + 8;
+         n += 4) { /* two streams joined are one; trailing bytes are not */
         fd = memfd_create("joined", MFD_CLOEXEC);
         CHECK(write(fd, bytes, n) == (ssize_t)n);
         lseek(fd, 0, SEEK_SET);
@@ -135,9 +137,12 @@ static void test_false_claims(void)
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[-4],\"data_offsets\":[0,4]}}", "not a natural number"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", "gap"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}", "overlaps"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[9223372036854775807,3],\"data_offsets\":[0,4]}}", "do not fit shape"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[99999999999],\"data_offsets\":[0,99999999999]}}", "outside the data"},
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}",
+         "overlaps"},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[9223372036854775807,3],\"data_offsets\":[0,4]}}",
+         "do not fit shape"},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[99999999999],\"data_offsets\":[0,99999999999]}}",
+         "outside the data"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", "more than 8"},
         {"{\"__metadata__\":{\"k\":1}}", "is not a string"},
         {"{\"__metadata__\":3}", "not an object"},

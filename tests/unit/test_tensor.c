@@ -60,7 +60,8 @@ static void test_shapes(void)
     CHECK(dsvl_shape_bytes(DSVL_U8, 0, NULL, &elements, &nbytes) && elements == 1 && nbytes == 1);
     char text[96];
     CHECK_STR(dsvl_shape_text(3, good, text), "[2, 3, 4]");
-    int64_t long_shape[8] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+    int64_t long_shape[8] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX,
+                             INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
     CHECK(strlen(dsvl_shape_text(8, long_shape, text)) < 96);
     dsvl_error err = {0};
     dsvl_tensor t;
