@@ -222,6 +222,7 @@ static void run_vertical(const job *j)
             for (; next < end; next += 2) ring_fill(j, next);
         }
         for (int i = first; i < end; i++) j->window[i - first] = j->ring ? ring_row(j, i) : source_row(j, i);
+        if ((end - first) % 2) j->window[end - first] = j->window[end - first - 1];
         j->kernels->vertical(j->dst + (size_t)y * j->dst_stride, j->window, &j->y, y, j->bytes);
     }
 }

@@ -36,12 +36,18 @@ static void horizontal_rgb(uint8_t *const dst[2], const uint8_t *const src[2], c
         _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
     const __m256i taps23 = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
-    for (int x = 0; x < axis->size; x++) {
-        const size_t offset = (size_t)axis->first[x] * 3;
-        const uint8_t *a = src[0] + offset, *b = src[1] + offset;
-        const int16_t *split = axis->split + (size_t)x * (size_t)axis->taps * 2;
+    /* Copies: for all the compiler knows, a byte written to dst may change the axis. */
+    const int size = axis->size, *const firsts = axis->first, *const counts = axis->count;
+    const size_t stride = (size_t)axis->taps * 2;
+    const uint8_t *const source[2] = {src[0], src[1]};
+    uint8_t *lower_dst = dst[0], *upper_dst = dst[1];
+    const int16_t *weights = axis->split;
+    for (int x = 0; x < size; x++, weights += stride, lower_dst += 3, upper_dst += 3) {
+        const size_t offset = (size_t)firsts[x] * 3;
+        const uint8_t *a = source[0] + offset, *b = source[1] + offset;
+        const int16_t *split = weights;
         __m256i high = _mm256_setzero_si256(), low = _mm256_set1_epi32(RESIZE_HALF);
-        for (int i = 0; i < axis->count[x]; i += 4, a += 12, b += 12, split += 8) {
+        for (int i = 0; i < counts[x]; i += 4, a += 12, b += 12, split += 8) {
             __m128i lower = _mm_loadu_si128((const __m128i *)(const void *)a);
             __m128i upper = _mm_loadu_si128((const __m128i *)(const void *)b);
             __m256i bytes = _mm256_inserti128_si256(_mm256_castsi128_si256(lower), upper, 1);
@@ -53,8 +59,8 @@ static void horizontal_rgb(uint8_t *const dst[2], const uint8_t *const src[2], c
         }
         __m256i words = _mm256_packs_epi32(join(high, low), _mm256_setzero_si256());
         __m256i bytes = _mm256_packus_epi16(words, words);
-        store_pixel(dst[0] + (size_t)x * 3, _mm256_castsi256_si128(bytes));
-        store_pixel(dst[1] + (size_t)x * 3, _mm256_extracti128_si256(bytes, 1));
+        store_pixel(lower_dst, _mm256_castsi256_si128(bytes));
+        store_pixel(upper_dst, _mm256_extracti128_si256(bytes, 1));
     }
 }
 
@@ -67,33 +73,37 @@ static void horizontal(uint8_t *const dst[2], const uint8_t *const src[2], const
         resize_kernels_scalar.horizontal(dst, src, axis, channels);
 }
 
-/* 32 columns: each row pair is interleaved, widened, multiplied; four registers of 8 sums for each part. */
+/* Sums of 8 columns. */
+typedef struct sums {
+    __m256i high, low;
+} sums;
+
+static inline void add_taps(sums *s, __m256i wide, __m256i high, __m256i low)
+{
+    s->high = _mm256_add_epi32(s->high, _mm256_madd_epi16(wide, high));
+    s->low = _mm256_add_epi32(s->low, _mm256_madd_epi16(wide, low));
+}
+
+/* 32 columns: each row pair is interleaved, widened and multiplied. The sums are named one by one, or
+ * compilers keep them in memory. */
 static inline void vertical_block(uint8_t *dst, const uint8_t *const *rows, const int16_t *split, int count,
                                   size_t x)
 {
     const __m256i zero = _mm256_setzero_si256();
-    __m256i high[4], low[4];
-    for (int r = 0; r < 4; r++) {
-        high[r] = zero;
-        low[r] = _mm256_set1_epi32(RESIZE_HALF);
-    }
+    sums s0 = {zero, _mm256_set1_epi32(RESIZE_HALF)}, s1 = s0, s2 = s0, s3 = s0;
     for (int i = 0; i < count; i += 2, split += 4) {
-        /* An odd last row is paired with itself: the weight of its twin is zero. */
-        const uint8_t *even = rows[i] + x, *odd = rows[i + 1 < count ? i + 1 : i] + x;
-        __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)even);
-        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)odd);
-        __m256i ab[2] = {_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)};
-        __m256i high_pair = pair(split), low_pair = pair(split + 2);
-        for (int r = 0; r < 4; r++) {
-            __m256i wide =
-                r & 1 ? _mm256_unpackhi_epi8(ab[r / 2], zero) : _mm256_unpacklo_epi8(ab[r / 2], zero);
-            high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(wide, high_pair));
-            low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(wide, low_pair));
-        }
+        __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(rows[i] + x));
+        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(rows[i + 1] + x));
+        __m256i lower = _mm256_unpacklo_epi8(a, b), upper = _mm256_unpackhi_epi8(a, b);
+        __m256i high = pair(split), low = pair(split + 2);
+        add_taps(&s0, _mm256_unpacklo_epi8(lower, zero), high, low);
+        add_taps(&s1, _mm256_unpackhi_epi8(lower, zero), high, low);
+        add_taps(&s2, _mm256_unpacklo_epi8(upper, zero), high, low);
+        add_taps(&s3, _mm256_unpackhi_epi8(upper, zero), high, low);
     }
     /* Packing works within 128-bit halves as unpacking did, so the columns come out in order. */
-    __m256i words01 = _mm256_packs_epi32(join(high[0], low[0]), join(high[1], low[1]));
-    __m256i words23 = _mm256_packs_epi32(join(high[2], low[2]), join(high[3], low[3]));
+    __m256i words01 = _mm256_packs_epi32(join(s0.high, s0.low), join(s1.high, s1.low));
+    __m256i words23 = _mm256_packs_epi32(join(s2.high, s2.low), join(s3.high, s3.low));
     _mm256_storeu_si256((__m256i *)(void *)(dst + x), _mm256_packus_epi16(words01, words23));
 }
 

@@ -33,7 +33,8 @@ typedef struct resize_kernels {
      * bytes behind their ends and are written up to 1 byte behind them. */
     void (*horizontal)(uint8_t *const dst[2], const uint8_t *const src[2], const resize_axis *axis,
                        int channels);
-    /* rows [count][bytes] -> dst [bytes]: sample y of the axis; rows[0] is source row axis->first[y]. */
+    /* rows [count][bytes] -> dst [bytes]: sample y of the axis; rows[0] is source row axis->first[y]. Behind
+     * an odd count stands one row more, whose weight is zero. */
     void (*vertical)(uint8_t *dst, const uint8_t *const *rows, const resize_axis *axis, int y, size_t bytes);
 } resize_kernels;
 

@@ -59,6 +59,7 @@ typedef struct dsvl_page {
     bool mirrored;    /* and it was flipped left to right first (EXIF and TIFF orientations 2 4 5 7) */
     char *label;      /* "iv", as the document numbers its pages; NULL: none; owned */
     char *warning;    /* what the format's library complained about while rendering; NULL: nothing; owned */
+    bool damaged;     /* and it says that a part of the page is missing */
     dsvl_words words; /* the text layer; count 0 when there is none */
 } dsvl_page;
 

@@ -10,36 +10,87 @@
 #include <poppler.h>
 #pragma GCC diagnostic pop
 
+#include "filters/capture.h"
 #include "filters/pixels.h"
 #include "filters/source.h"
 #include "lib/alloc.h"
 
 typedef struct pdf_state {
     PopplerDocument *document;
+    PopplerDocument *probe;   /* a second one that page_rotation may change; NULL until needed */
+    bool no_probe;            /* it cannot be had */
     cairo_surface_t *surface; /* kept between pages of one size */
-    char complaint[320];      /* Poppler's own messages since the last clear_complaints */
+    char complaint[320];      /* what was said while a listener was there */
+    bool damaged;             /* and it means that content was lost */
 } pdf_state;
 
-/* Poppler reads on where it can and says what it met through GLib's log: keep the first few messages, print
- * none. */
-static void keep_complaint(const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer user)
+/* ---- complaints ---- */
+
+/* Poppler and the libraries under it read on where they can and say what they met: through GLib's log, some
+ * of it straight to standard error. Both are kept here, and nothing is printed. */
+typedef struct listener {
+    pdf_state *pdf;
+    GLogFunc before;
+    dsvl_capture capture;
+} listener;
+
+/* Complaints after which a part of the page is missing; most others are about slips that every reader
+ * forgives. */
+static bool means_loss(const char *message)
+{
+    static const char *const losses[] = {"remature end",        "Corrupt JPEG",       "font thing failed",
+                                         "No font in show",     "flate stream",       "CCITTFax stream",
+                                         "jbig2 stream",        "JPX Stream",         "Unknown filter",
+                                         "Weird page contents", "Unterminated string"};
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        if (strcasestr(message, losses[i])) return true;
+    }
+    return false;
+}
+
+static void keep_complaint(pdf_state *pdf, const char *message)
+{
+    /* "Syntax error at position 123: what" or "Internal error at position -1: what<0a>": keep what. */
+    const char *what = strstr(message, " at position ");
+    what = what ? strstr(what, ": ") : NULL;
+    what = what ? what + 2 : message;
+    size_t n = strlen(what), used = strlen(pdf->complaint);
+    if (n >= 4 && strcmp(what + n - 4, "<0a>") == 0) n -= 4;
+    if (means_loss(what)) pdf->damaged = true;
+    char text[200];
+    snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), what);
+    if (n == 0 || strstr(pdf->complaint, text)) return;
+    snprintf(pdf->complaint + used, sizeof pdf->complaint - used, "%s%s", used ? "; " : "", text);
+}
+
+static void on_log(const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer user)
 {
     (void)domain, (void)level;
-    pdf_state *pdf = user;
-    if (!message || strstr(pdf->complaint, message)) return;
-    size_t used = strlen(pdf->complaint);
-    snprintf(pdf->complaint + used, sizeof pdf->complaint - used, "%s%s", used ? "; " : "", message);
+    if (message) keep_complaint(user, message);
 }
 
-static GLogFunc listen_to(pdf_state *pdf)
+static void listen_to(listener *l, pdf_state *pdf)
 {
     pdf->complaint[0] = '\0';
-    return g_log_set_default_handler(keep_complaint, pdf);
+    pdf->damaged = false;
+    l->pdf = pdf;
+    l->before = g_log_set_default_handler(on_log, pdf);
+    dsvl_capture_begin(&l->capture);
 }
 
-static void listen_no_more(GLogFunc before)
+static void listen_no_more(listener *l)
 {
-    g_log_set_default_handler(before, NULL);
+    char text[1024], *rest = text;
+    dsvl_capture_end(&l->capture, text, sizeof text);
+    g_log_set_default_handler(l->before, NULL);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        keep_complaint(l->pdf, line);
+}
+
+/* ": " and the complaints, for the end of a message; "" when there are none. */
+static const char *colon(const pdf_state *pdf)
+{
+    return pdf->complaint[0] ? ": " : "";
 }
 
 static bool pdf_detect(const unsigned char *data, size_t length)
@@ -55,10 +106,12 @@ static void pdf_close(dsvl_source *source)
 {
     pdf_state *pdf = source->state;
     if (!pdf) return;
-    GLogFunc before = listen_to(pdf);
+    listener l;
+    listen_to(&l, pdf);
     if (pdf->surface) cairo_surface_destroy(pdf->surface);
     if (pdf->document) g_object_unref(pdf->document);
-    listen_no_more(before);
+    if (pdf->probe) g_object_unref(pdf->probe);
+    listen_no_more(&l);
     dsvl_dealloc(pdf);
     source->state = NULL;
 }
@@ -77,33 +130,35 @@ static bool is_locked(const GError *why)
     return why && why->domain == POPPLER_ERROR && why->code == POPPLER_ERROR_ENCRYPTED;
 }
 
-static PopplerDocument *load(const dsvl_source *source, const char *password, GError **why)
+/* Without a password first: that also opens documents whose user password is empty. */
+static PopplerDocument *load(const dsvl_source *source, GError **why)
 {
-    PopplerDocument *document;
-    if (!password) {
-        GBytes *bytes = g_bytes_new_static(source->data, source->length);
-        document = poppler_document_new_from_bytes(bytes, NULL, why);
-        g_bytes_unref(bytes);
-    } else {
-        /* When a password is wrong Poppler 22 tries it in another encoding, on a copy of its input, and
-         * follows a null pointer if that input is bytes; a stream it can copy. */
-        GInputStream *stream =
-            g_memory_input_stream_new_from_data(source->data, (gssize)source->length, NULL);
-        document = poppler_document_new_from_stream(stream, (goffset)source->length, password, NULL, why);
-        g_object_unref(stream);
-    }
+    GBytes *bytes = g_bytes_new_static(source->data, source->length);
+    PopplerDocument *document = poppler_document_new_from_bytes(bytes, NULL, why);
+    g_bytes_unref(bytes);
+    if (document || !is_locked(*why) || !source->options.password) return document;
+    /* When a password is wrong Poppler 22 tries it in another encoding, on a copy of its input, and follows a
+     * null pointer if that input is bytes; a stream it can copy. */
+    g_clear_error(why);
+    GInputStream *stream = g_memory_input_stream_new_from_data(source->data, (gssize)source->length, NULL);
+    document = poppler_document_new_from_stream(stream, (goffset)source->length, source->options.password,
+                                                NULL, why);
+    g_object_unref(stream);
     return document;
 }
 
-static int cannot_open(const pdf_state *pdf, const GError *why, bool with_password, dsvl_error *err)
+static int cannot_open(const dsvl_source *source, const GError *why, dsvl_error *err)
 {
+    const pdf_state *pdf = source->state;
     if (is_locked(why)) {
         return dsvl_fail(err, DSVL_E_INPUT,
-                         with_password ? "the password in --password-file does not open this PDF"
-                                       : "the PDF is encrypted; give its password with --password-file");
+                         source->options.password
+                             ? "the password in --password-file does not open this PDF"
+                             : "the PDF is encrypted; give its password with --password-file");
     }
-    return dsvl_fail(err, DSVL_E_INPUT, "cannot be read as PDF: %s%s%s",
-                     why ? why->message : "unknown reason", pdf->complaint[0] ? ": " : "", pdf->complaint);
+    return dsvl_fail(err, DSVL_E_INPUT, "cannot be read as PDF%s: %s%s%s",
+                     has_end_mark(source->data, source->length) ? "" : ", it is cut short",
+                     why ? why->message : "it has no pages", colon(pdf), pdf->complaint);
 }
 
 static int pdf_open(dsvl_source *source, dsvl_error *err)
@@ -111,23 +166,14 @@ static int pdf_open(dsvl_source *source, dsvl_error *err)
     pdf_state *pdf = dsvl_alloc_zero(1, sizeof *pdf);
     if (!pdf) return dsvl_fail_memory(err, sizeof *pdf);
     source->state = pdf;
-    const char *password = source->options.password;
     GError *why = NULL;
-    GLogFunc before = listen_to(pdf);
-    pdf->document = load(source, NULL, &why);
-    if (!pdf->document && is_locked(why) && password) {
-        g_clear_error(&why);
-        pdf->document = load(source, password, &why);
-    }
+    listener l;
+    listen_to(&l, pdf);
+    pdf->document = load(source, &why);
     source->pages = pdf->document ? poppler_document_get_n_pages(pdf->document) : 0;
-    listen_no_more(before);
-    int status = 0;
-    if (!pdf->document) {
-        status = cannot_open(pdf, why, password != NULL, err);
-    } else if (source->pages < 1) {
-        status = dsvl_fail(err, DSVL_E_INPUT, "the PDF has no pages%s%s", pdf->complaint[0] ? ": " : "",
-                           pdf->complaint);
-    } else if (!has_end_mark(source->data, source->length)) {
+    listen_no_more(&l);
+    int status = source->pages < 1 ? cannot_open(source, why, err) : 0;
+    if (status == 0 && !has_end_mark(source->data, source->length)) {
         snprintf(
             source->damage, sizeof source->damage,
             "the PDF is cut short (its end mark is missing): %d page%s could be found, others may be lost",
@@ -143,26 +189,30 @@ static PopplerPage *get_page(pdf_state *pdf, int index, dsvl_error *err)
 {
     PopplerPage *page = poppler_document_get_page(pdf->document, index);
     if (!page) {
-        dsvl_fail(err, DSVL_E_INPUT, "the page cannot be found in the PDF%s%s", pdf->complaint[0] ? ": " : "",
-                  pdf->complaint);
+        dsvl_fail(err, DSVL_E_INPUT, "the page cannot be found in the PDF%s%s", colon(pdf), pdf->complaint);
     }
     return page;
 }
 
 /* Poppler has no call for a page's /Rotate. But it stores an annotation's rectangle unrotated: put one near
- * the lower left corner of the page as displayed, see which corner of the unrotated page that is, and take it
- * away again. */
-static int page_rotation(PopplerDocument *document, PopplerPage *page, double width, double height)
+ * the lower left corner of the page as displayed, and see which corner of the unrotated page that is. This
+ * marks the document as changed, after which Poppler repairs no damage in it, so it is done to a second copy.
+ */
+static int page_rotation(dsvl_source *source, int index, double width, double height)
 {
-    PopplerRectangle corner = {width * 0.2, height * 0.2, width * 0.3, height * 0.3}, stored = corner;
-    PopplerAnnot *probe = poppler_annot_square_new(document, &corner);
-    if (!probe) return 0;
-    poppler_page_add_annot(page, probe);
-    poppler_annot_get_rectangle(probe, &stored);
-    poppler_page_remove_annot(page, probe);
-    g_object_unref(probe);
-    PopplerRectangle box;
+    pdf_state *pdf = source->state;
+    if (!pdf->probe && !pdf->no_probe) pdf->probe = load(source, &(GError *){NULL});
+    pdf->no_probe = !pdf->probe;
+    PopplerPage *page = pdf->probe ? poppler_document_get_page(pdf->probe, index) : NULL;
+    if (!page) return 0;
+    PopplerRectangle box, corner = {width * 0.2, height * 0.2, width * 0.3, height * 0.3}, stored = corner;
+    PopplerAnnot *mark = poppler_annot_square_new(pdf->probe, &corner);
+    poppler_page_add_annot(page, mark);
+    poppler_annot_get_rectangle(mark, &stored);
+    poppler_page_remove_annot(page, mark);
     poppler_page_get_crop_box(page, &box);
+    g_object_unref(mark);
+    g_object_unref(page);
     bool right = stored.x1 > (box.x2 - box.x1) / 2, up = stored.y1 > (box.y2 - box.y1) / 2;
     return right ? (up ? 180 : 90) : (up ? 270 : 0);
 }
@@ -170,19 +220,20 @@ static int page_rotation(PopplerDocument *document, PopplerPage *page, double wi
 static int pdf_measure(dsvl_source *source, int index, dsvl_page *page, dsvl_error *err)
 {
     pdf_state *pdf = source->state;
-    GLogFunc before = listen_to(pdf);
+    listener l;
     int status = -1;
+    listen_to(&l, pdf);
     PopplerPage *poppler = get_page(pdf, index, err);
     if (!poppler) goto out;
     poppler_page_get_size(poppler, &page->width_pt, &page->height_pt);
-    page->rotation = page_rotation(pdf->document, poppler, page->width_pt, page->height_pt);
+    page->rotation = page_rotation(source, index, page->width_pt, page->height_pt);
     char *label = poppler_page_get_label(poppler);
     status = 0;
     if (label && *label && !(page->label = dsvl_strdup(label))) status = dsvl_fail_memory(err, strlen(label));
     g_free(label);
     g_object_unref(poppler);
 out:
-    listen_no_more(before);
+    listen_no_more(&l);
     return status;
 }
 
@@ -312,8 +363,7 @@ static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsv
         status = split_words(walk, rects, n, runs, &page->words, err);
         poppler_page_free_text_attributes(runs);
     } else if (any) {
-        keep_complaint(NULL, G_LOG_LEVEL_DEBUG,
-                       "the text layer is left out: its characters and boxes do not match", pdf);
+        keep_complaint(pdf, "the text layer is left out: its characters and boxes do not match");
     }
     g_free(text);
     g_free(rects);
@@ -375,8 +425,8 @@ static int draw_page(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl
     cairo_destroy(cairo);
     if (status) {
         return dsvl_fail(err, status == CAIRO_STATUS_NO_MEMORY ? DSVL_E_MEMORY : DSVL_E_INPUT,
-                         "the page cannot be drawn: %s%s%s", cairo_status_to_string(status),
-                         pdf->complaint[0] ? ": " : "", pdf->complaint);
+                         "the page cannot be drawn: %s%s%s", cairo_status_to_string(status), colon(pdf),
+                         pdf->complaint);
     }
     copy_pixels(pdf->surface, page);
     return 0;
@@ -385,22 +435,19 @@ static int draw_page(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl
 static int pdf_render(dsvl_source *source, int index, dsvl_page *page, bool words, dsvl_error *err)
 {
     pdf_state *pdf = source->state;
-    GLogFunc before = listen_to(pdf);
-    int status = -1;
+    listener l;
+    listen_to(&l, pdf);
     PopplerPage *poppler = get_page(pdf, index, err);
-    if (!poppler) goto out;
-    if (draw_page(pdf, poppler, page, err)) goto out;
-    if (words && read_words(pdf, poppler, page, err))
-        goto out; /* the drawing has gathered the text on its way */
-    if (pdf->complaint[0] && !page->warning && !(page->warning = dsvl_strdup(pdf->complaint))) {
-        dsvl_fail_memory(err, strlen(pdf->complaint));
-        goto out;
-    }
-    status = 0;
-out:
+    int status = poppler ? draw_page(pdf, poppler, page, err) : -1;
+    if (status == 0 && words)
+        status = read_words(pdf, poppler, page, err); /* the drawing gathered the text on its way */
     if (poppler) g_object_unref(poppler);
-    listen_no_more(before);
-    return status;
+    listen_no_more(&l);
+    if (status) return -1;
+    page->damaged = pdf->damaged;
+    dsvl_dealloc(page->warning);
+    page->warning = pdf->complaint[0] ? dsvl_strdup(pdf->complaint) : NULL;
+    return pdf->complaint[0] && !page->warning ? dsvl_fail_memory(err, sizeof pdf->complaint) : 0;
 }
 
 const dsvl_source_format dsvl_source_pdf = {.name = "PDF",

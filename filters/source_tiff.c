@@ -273,6 +273,7 @@ static int tiff_decode(dsvl_source *source, int index, dsvl_page *page, dsvl_err
     if (dsvl_pixels_orient(&page->pixels, &page->width, &page->height, orientation, err)) return -1;
     dsvl_orientation_facts(orientation, &page->rotation, &page->mirrored);
     read_resolution(state->tiff, orientation >= 5 && orientation <= 8, page);
+    page->damaged = state->error[0] != '\0';
     const char *notice = state->error[0] ? state->error : state->notice;
     if (notice[0] && !(page->warning = dsvl_strdup(notice))) return dsvl_fail_memory(err, strlen(notice));
     return 0;
