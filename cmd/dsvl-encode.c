@@ -9,7 +9,7 @@
 #include "lib/tile_cache.h"
 
 enum { QUEUE_PAGES = 256 };             /* pages that wait, however few tiles they add */
-#define KEEP_BYTES ((uint64_t)64 << 20) /* tiles remembered for later pages */
+#define KEEP_BYTES ((uint64_t)32 << 20) /* tiles remembered for later pages */
 
 static struct {
     const char *model, *dtype;
@@ -49,7 +49,7 @@ typedef struct encoder {
     dsvl_tile_cache *cache;
     dsvl_writer *writer;
     page queue[QUEUE_PAGES];
-    size_t waiting, done;
+    size_t waiting, done, batch;
     size_t tiles, fresh;
     double seconds;
 } encoder;
@@ -65,10 +65,10 @@ static int fail_page(page *p, const dsvl_error *cause, dsvl_error *err)
 static const dsvl_tensor *check_tiles(const encoder *e, page *p, dsvl_error *err)
 {
     char place[256];
-    const char *cut_for = dsvl_record_get(p->record, "model");
+    const char *cut_for = dsvl_record_get(p->record, DSVL_KEY_MODEL);
     const dsvl_tensor *t = dsvl_record_need(p->record, "tiles", DSVL_U8, 4, err);
-    if (!t || dsvl_record_int(p->record, "tiles_cols", 1, 4096, &p->cols, err) ||
-        dsvl_record_int(p->record, "tiles_rows", 1, 4096, &p->rows, err)) {
+    if (!t || dsvl_record_int(p->record, DSVL_KEY_TILES_COLS, 1, 4096, &p->cols, err) ||
+        dsvl_record_int(p->record, DSVL_KEY_TILES_ROWS, 1, 4096, &p->rows, err)) {
         return NULL;
     }
     dsvl_record_place(p->record, place);
@@ -163,8 +163,8 @@ static int finish_page(const encoder *e, page *p, double seconds_per_tile, dsvl_
     if (status == 0) status = dsvl_record_put_take(p->record, "embeddings", &embeddings, err);
     dsvl_tensor_free(&embeddings);
     if (status || dsvl_record_set(p->record, DSVL_KEY_KIND, "embeddings", err) ||
-        dsvl_record_set(p->record, "model", dsvl_model_name(e->model), err) ||
-        dsvl_record_set(p->record, "model_hash", dsvl_model_hash(e->model), err)) {
+        dsvl_record_set(p->record, DSVL_KEY_MODEL, dsvl_model_name(e->model), err) ||
+        dsvl_record_set(p->record, DSVL_KEY_MODEL_HASH, dsvl_model_hash(e->model), err)) {
         return -1;
     }
     const double seconds = seconds_per_tile * (double)p->fresh + cli_seconds() - begun;
@@ -218,8 +218,7 @@ static int flush(encoder *e, dsvl_error *err)
 static int run(encoder *e, cli_input *input, dsvl_error *err)
 {
     for (;;) {
-        const bool full =
-            e->waiting == QUEUE_PAGES || dsvl_tile_cache_pending(e->cache) >= (size_t)options.batch;
+        const bool full = e->waiting == QUEUE_PAGES || dsvl_tile_cache_pending(e->cache) >= e->batch;
         if (e->waiting && (full || dsvl_tile_cache_pending(e->cache) == 0 || !cli_input_ready(input)) &&
             flush(e, err)) {
             return -1;
@@ -250,9 +249,13 @@ static void print_stats(const encoder *e)
             e->seconds > 0 ? (double)e->fresh / e->seconds : 0);
 }
 
+/* --max-memory is shared out: an eighth remembers tiles, a quarter holds those that wait, the rest is the
+ * tower's. */
 static int open_model(encoder *e, dsvl_error *err)
 {
-    const dsvl_options model_options = {.threads = (int)options.threads, .max_memory = options.max_memory};
+    const uint64_t limit = options.max_memory;
+    const dsvl_options model_options = {.threads = (int)options.threads,
+                                        .max_memory = limit - limit / 8 - limit / 4};
     char *folder = options.model ? dsvl_strdup(options.model) : dsvl_model_default_folder(err);
     if (!folder) return options.model ? dsvl_fail_memory(err, strlen(options.model)) : -1;
     const double begun = cli_seconds();
@@ -262,11 +265,12 @@ static int open_model(encoder *e, dsvl_error *err)
                  dsvl_model_hash(e->model));
     dsvl_free(folder);
     if (!e->model) return -1;
-    uint64_t keep = KEEP_BYTES;
-    if (options.max_memory && options.max_memory / 8 < keep) keep = options.max_memory / 8;
-    e->cache = dsvl_tile_cache_new(e->model, keep, err);
+    e->cache = dsvl_tile_cache_new(e->model, limit && limit / 8 < KEEP_BYTES ? limit / 8 : KEEP_BYTES, err);
     e->writer = dsvl_writer_new(STDOUT_FILENO, "standard output", err);
-    return e->cache && e->writer ? 0 : -1;
+    if (!e->cache || !e->writer) return -1;
+    const uint64_t fit = limit / 4 / dsvl_tile_cache_tile_bytes(e->cache);
+    e->batch = limit && fit < (uint64_t)options.batch ? (size_t)(fit ? fit : 1) : (size_t)options.batch;
+    return 0;
 }
 
 int main(int argc, char **argv)

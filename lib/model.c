@@ -156,7 +156,7 @@ static int tiles_per_pass(const dsvl_model *m, int n, dsvl_error *err)
     }
     if (count == 0) {
         return dsvl_fail(err, DSVL_E_LIMIT,
-                         "one tile needs %lld MB of working memory, and --max-memory allows %llu",
+                         "the vision tower needs %lld MB for one tile, and --max-memory leaves it %llu MB",
                          (long long)(each >> 20) + 1, (unsigned long long)(m->options.max_memory >> 20));
     }
     return count < n ? (int)count : n;

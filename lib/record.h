@@ -38,6 +38,8 @@
 #define DSVL_KEY_IMAGE_WIDTH "image_width" /* of the pixels that were tiled */
 #define DSVL_KEY_IMAGE_HEIGHT "image_height"
 #define DSVL_KEY_TILES_HASH "tiles_hash" /* BLAKE2b-256 of shape and tiles, as pixels_hash */
+#define DSVL_KEY_MODEL "model"           /* embeddings: name of the folder of weights that made them */
+#define DSVL_KEY_MODEL_HASH "model_hash" /* embeddings: dsvl_model_hash of it */
 #define DSVL_KEY_STAGE "stage"           /* error: the program that failed */
 #define DSVL_KEY_MESSAGE "message"       /* error: what went wrong */
 #define DSVL_KEY_CAUSE "cause"           /* error: one word: usage input model limit memory io internal */

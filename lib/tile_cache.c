@@ -32,7 +32,7 @@ dsvl_tile_cache *dsvl_tile_cache_new(const dsvl_model *model, uint64_t keep_byte
     cache->model = model;
     cache->pixel_bytes = size * size * 3;
     cache->feature_bytes = side * side * (size_t)dsvl_model_width(model) * sizeof(float);
-    cache->keep = (size_t)(keep_bytes / (cache->pixel_bytes + cache->feature_bytes));
+    cache->keep = (size_t)(keep_bytes / dsvl_tile_cache_tile_bytes(cache));
     return cache;
 }
 
@@ -97,6 +97,11 @@ dsvl_cached_tile *dsvl_tile_cache_add(dsvl_tile_cache *cache, const uint8_t *pix
     }
     tile->used = ++cache->clock;
     return tile;
+}
+
+size_t dsvl_tile_cache_tile_bytes(const dsvl_tile_cache *cache)
+{
+    return cache->pixel_bytes + cache->feature_bytes;
 }
 
 size_t dsvl_tile_cache_pending(const dsvl_tile_cache *cache)

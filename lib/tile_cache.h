@@ -20,7 +20,9 @@ void dsvl_tile_cache_free(dsvl_tile_cache *cache);
  * NULL: out of memory. */
 dsvl_cached_tile *dsvl_tile_cache_add(dsvl_tile_cache *cache, const uint8_t *pixels, bool *fresh,
                                       dsvl_error *err);
-size_t dsvl_tile_cache_pending(const dsvl_tile_cache *cache);        /* tiles that wait to be encoded */
+size_t
+dsvl_tile_cache_tile_bytes(const dsvl_tile_cache *cache);     /* what one tile occupies, with its features */
+size_t dsvl_tile_cache_pending(const dsvl_tile_cache *cache); /* tiles that wait to be encoded */
 int dsvl_tile_cache_encode(dsvl_tile_cache *cache, dsvl_error *err); /* all of them */
 /* Features [side*side, width] of an encoded tile; NULL while it is pending. */
 const float *dsvl_cached_tile_features(const dsvl_cached_tile *tile);
