@@ -80,22 +80,28 @@ static int report(job *j, const dsvl_page_origin *origin, dsvl_error *cause, dsv
 
 /* ---- one document ---- */
 
+/* A page that could be drawn in part is passed on, and an error record after it says what is wrong with it.
+ */
 static int rasterize_page(job *j, dsvl_source *source, const dsvl_page_origin *origin, dsvl_error *err)
 {
     dsvl_page page;
-    dsvl_error cause = {0};
+    dsvl_error cause = {0}, loss = {0};
     double begun = cli_seconds();
     if (dsvl_source_render(source, (int)origin->page - 1, &page, &cause))
         return report(j, origin, &cause, err);
     char place[256];
-    if (page.warning) cli_note("%s: %s", dsvl_page_origin_place(origin, place), page.warning);
+    if (page.damaged)
+        dsvl_fail(&loss, DSVL_E_INPUT, "a part of the page may be missing: %s", page.warning);
+    else if (page.warning)
+        cli_note("%s: %s", dsvl_page_origin_place(origin, place), page.warning);
     dsvl_record *record = dsvl_page_record_new_take(origin, &page, &cause);
     if (record && cli_stamp(&program, record, j->settings, cli_seconds() - begun, &cause)) {
         dsvl_record_free(record);
         record = NULL;
     }
     if (!record) return report(j, origin, &cause, err);
-    return dsvl_page_writer_put_take(j->writer, record, err);
+    if (dsvl_page_writer_put_take(j->writer, record, err)) return -1;
+    return loss.code ? report(j, origin, &loss, err) : 0;
 }
 
 static int rasterize_range(job *j, dsvl_source *source, const dsvl_page_range *range, const char *document,
