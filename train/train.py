@@ -231,6 +231,8 @@ def worker(rank, opt, model, heads, args, stage, done, path):
         left = (args.steps - step) / max(1, args.steps * args.cooldown)
         lr = args.lr * min(1., (step - done + 1) / 60, left)
         grid = grids.choices(list(stage["grids"]), list(stage["grids"].values()))[0]
+        if step < args.early / 2:
+            grid = (1, 1)
         while True:
             try:
                 batch = feed(grid)
