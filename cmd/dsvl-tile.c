@@ -55,7 +55,8 @@ typedef struct tiler {
     unsigned char *bytes; /* of the pictures now open */
     dsvl_source *source;
     dsvl_page_origin origin;
-    bool stream; /* the file now open holds records */
+    dsvl_error loss; /* what to report behind the page that was read last */
+    bool stream;     /* the file now open holds records */
 
     dsvl_writer *writer;
     /* With --per=document, the first images of a document wait until it is known whether more than two come.
@@ -91,15 +92,28 @@ static int failed(tiler *t, dsvl_error *cause, dsvl_record **record, dsvl_error 
     return *record ? 1 : -1;
 }
 
-/* The next page of the pictures that are open. */
+/* The next page of the pictures that are open. A damaged one is passed on, and reported behind it. */
 static int next_page(tiler *t, dsvl_record **record, dsvl_error *err)
 {
     dsvl_error cause = {0};
     dsvl_page page;
     if (dsvl_source_render(t->source, (int)t->origin.page++, &page, &cause))
         return failed(t, &cause, record, err);
+    if (page.damaged)
+        dsvl_fail(&t->loss, DSVL_E_INPUT, "a part of the page may be missing: %s", page.warning);
     *record = dsvl_page_record_new_take(&t->origin, &page, err);
     return *record && dsvl_page_record_hash(*record, err) == 0 ? 1 : -1;
+}
+
+/* Behind the last page: what is wrong with the pictures as a whole, 1; or nothing, 0. */
+static int end_pictures(tiler *t, dsvl_record **record, dsvl_error *err)
+{
+    dsvl_error cause = {0};
+    const char *damage = t->source ? dsvl_source_damage(t->source) : NULL;
+    if (damage) dsvl_fail(&cause, DSVL_E_INPUT, "%s", damage);
+    close_pictures(t);
+    t->origin.page = 0;
+    return cause.code ? failed(t, &cause, record, err) : 0;
 }
 
 /* 1: *record is an error record. 0: pictures are open. */
@@ -111,8 +125,6 @@ static int open_pictures(tiler *t, dsvl_reader *reader, dsvl_record **record, ds
         t->source = dsvl_source_open(t->bytes, length, NULL, &t->render, &cause);
     if (!t->source) return failed(t, &cause, record, err);
     t->origin.pages = dsvl_source_pages(t->source);
-    const char *damage = dsvl_source_damage(t->source);
-    if (damage) cli_warn("%s: %s", cli_input_name(t->input), damage);
     return 0;
 }
 
@@ -152,14 +164,17 @@ static int next_record(tiler *t, dsvl_record **record, dsvl_error *err)
 {
     for (;;) {
         int status = 0;
-        if (t->source && t->origin.page < t->origin.pages) return next_page(t, record, err);
-        if (t->stream && (status = dsvl_reader_next(cli_input_reader(t->input, err), record, err)) != 0)
-            return status;
-        if (t->stream || t->source || t->bytes) {
-            close_pictures(t);
-            cli_input_skip(t->input);
-            t->stream = false;
+        if (t->loss.code) {
+            dsvl_error loss = t->loss;
+            t->loss = (dsvl_error){0};
+            return failed(t, &loss, record, err);
         }
+        if (t->source && t->origin.page < t->origin.pages) return next_page(t, record, err);
+        if (t->stream) status = dsvl_reader_next(cli_input_reader(t->input, err), record, err);
+        if (t->bytes) status = end_pictures(t, record, err);
+        if (status) return status;
+        cli_input_skip(t->input);
+        t->stream = false;
         if ((status = next_file(t, record, err)) != 0) return status == 2 ? 0 : status;
     }
 }

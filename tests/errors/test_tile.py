@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dsvl-tile and bad input: streams that are cut or lie, pages without pixels, broken pictures, model folders without a
 usable processor_config.json, output that cannot be written. Nothing is lost without a word."""
+import io
 import json
 import os
 import struct
@@ -10,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "cli"))
@@ -81,6 +83,17 @@ def test_bad_pictures():
             assert str(path) in facts["message"] and facts["message"] in message and facts["stage"] == "tile"
             assert facts["message"].count(str(path)) == 1, facts["message"]
     assert "dsvl-rasterize" in records[6][0]["message"]
+    # What came before the damage is whole; the damage is reported behind it.
+    status, out, message = tile(b"P6 1 1 255\n\1\2\3" + b"rubbish", "-", FOLDER / "good.ppm")
+    records = parse(out)
+    assert status == 1 and [f["dsvl.kind"] for f, _ in records] == ["tiles", "error", "tiles", "end"]
+    assert "7 bytes" in records[1][0]["message"] and records[1][0]["document"] == "-" and "page" not in records[1][0]
+    jpeg = io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)).save(jpeg, "JPEG")
+    status, out, message = tile(jpeg.getvalue()[:len(jpeg.getvalue()) // 2])
+    records = parse(out)
+    assert status == 1 and [f["dsvl.kind"] for f, _ in records] == ["tiles", "error", "end"]
+    assert records[1][0]["page"] == "1" and "missing" in records[1][0]["message"]
     status, out, message = tile(b"P6\n30 30\n255\n" + bytes(2700), "--max-pixels=899")
     assert status == 1 and parse(out)[0][0]["cause"] == "limit"
 
