@@ -92,8 +92,8 @@ def test_bad_pictures():
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)).save(jpeg, "JPEG")
     status, out, message = tile(jpeg.getvalue()[:len(jpeg.getvalue()) // 2])
     records = parse(out)
-    assert status == 1 and [f["dsvl.kind"] for f, _ in records] == ["tiles", "error", "end"]
-    assert records[1][0]["page"] == "1" and "missing" in records[1][0]["message"]
+    assert status == 1 and [f["dsvl.kind"] for f, _ in records] == ["error", "end"]
+    assert records[0][0]["page"] == "1" and "cut short" in records[0][0]["message"]
     status, out, message = tile(b"P6\n30 30\n255\n" + bytes(2700), "--max-pixels=899")
     assert status == 1 and parse(out)[0][0]["cause"] == "limit"
 
