@@ -10,5 +10,5 @@ for fuzzer in "$@"; do
     mkdir -p "$grown"
     echo "fuzzing $name for $seconds s"
     "$fuzzer" -max_total_time="$seconds" -rss_limit_mb=3000 -timeout=20 -print_final_stats=1 -verbosity=0 \
-        -artifact_prefix=build/fuzz/finding- "$grown" "tests/fuzz/corpus/$name"
+        -artifact_prefix=build/fuzz/finding- -dict="tests/fuzz/$name.dict" "$grown" "tests/fuzz/corpus/$name"
 done

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/reference"))
 import tiny_tokenizer  # noqa: E402
 
-DRIVER = os.environ.get("DSVL_TEST_TOKENIZER", str(ROOT / "build/tests/unit/test_tokenizer"))
+# DSVL_BIN names the programs of another build, as in tests/run.sh; its tests stand beside them.
+DRIVER = Path(os.environ.get("DSVL_BIN", ROOT / "build/bin")).parent / "tests/unit/test_tokenizer"
 
 # Characters that every Unicode version since 3.2 knows: newer ones get their category from the version that the
 # library and PCRE2 were each built with, and those differ.
@@ -139,7 +140,7 @@ def compare(name, content, texts, folder):
         if mode == "literal":
             content = dict(content, added_tokens=[])
         oracle = Tokenizer.from_str(json.dumps(content))
-        run = subprocess.run([DRIVER, "--dump", str(folder), mode], input=stream, capture_output=True)
+        run = subprocess.run([str(DRIVER), "--dump", str(folder), mode], input=stream, capture_output=True)
         if run.returncode != 0:
             print(f"{name}: {run.stderr.decode()}")
             return len(texts)
