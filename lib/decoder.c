@@ -267,15 +267,16 @@ static size_t widest_mlp(const dsvl_decoder_config *c)
     return widest;
 }
 
-/* Cut a block into the arrays of dsvl_work, each on its own cache line; with block NULL only the size is
+/* Cut a block into the arrays of dsvl_work, each on its own cache line; with base NULL only the size is
  * counted. */
-static size_t cut(dsvl_work *work, char *block, const dsvl_decoder *decoder, size_t rows)
+static size_t cut(dsvl_work *work, char *base, const dsvl_decoder *decoder, size_t rows)
 {
     const dsvl_decoder_config *c = &decoder->config;
     size_t width = (size_t)c->width, heads = (size_t)c->heads, experts = (size_t)c->experts;
     size_t picks = experts ? (size_t)c->experts_per_token : 0;
     size_t latent = c->mla ? (size_t)c->kv_lora : 0, rope = c->mla ? (size_t)c->rope_dim : 0;
     size_t value = (size_t)(c->mla ? c->v_dim : c->head_dim);
+    size_t block = rows < DSVL_ABSORBED_ROWS ? rows : DSVL_ABSORBED_ROWS;
     struct {
         void *slot;
         size_t count; /* of 4-byte elements */
@@ -285,8 +286,8 @@ static size_t cut(dsvl_work *work, char *block, const dsvl_decoder *decoder, siz
         {&work->out, rows * width},
         {&work->query, rows * heads * (size_t)decoder->query_dim},
         {&work->low, c->mla ? rows * (size_t)c->q_lora : 0},
-        {&work->absorbed, rows * heads * (latent + rope)},
-        {&work->latent, rows * heads * latent},
+        {&work->absorbed, block * heads * (latent + rope)},
+        {&work->latent, block * heads * latent},
         {&work->context, rows * heads * value},
         {&work->gate, rows * widest_mlp(c)},
         {&work->up, rows * widest_mlp(c)},
@@ -302,8 +303,8 @@ static size_t cut(dsvl_work *work, char *block, const dsvl_decoder *decoder, siz
     };
     size_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        char *here = block ? block + used : NULL;
-        if (block) memcpy(parts[i].slot, &here, sizeof here);
+        char *here = base ? base + used : NULL;
+        if (base) memcpy(parts[i].slot, &here, sizeof here);
         used += (parts[i].count * sizeof(float) + 63) / 64 * 64;
     }
     return used;

@@ -76,6 +76,18 @@ typedef struct dsvl_cache {
     float *v; /* [capacity, value_width]; NULL for MLA */
 } dsvl_cache;
 
+/* Rows that absorbed attention takes at a time: its buffers are several times as wide as the stream. */
+#define DSVL_ABSORBED_ROWS 512
+
+/* MLA's expanded keys and values of a group of heads, for prefilling images (see decoder_attention.c). */
+typedef struct dsvl_expanded {
+    float *block;
+    size_t floats;
+    int64_t heads;      /* in a group */
+    float *key, *value; /* [positions, heads, nope+rope], [positions, heads, v_dim] */
+    float *query, *out; /* [rows, heads, nope+rope], [rows, heads, v_dim] */
+} dsvl_expanded;
+
 /* Buffers for up to `rows` rows, cut from one block. */
 typedef struct dsvl_work {
     void *block;
@@ -85,8 +97,8 @@ typedef struct dsvl_work {
     float *out;       /* [rows, width]: what a sub-layer adds to the stream */
     float *query;     /* [rows, heads, query_dim] */
     float *low;       /* MLA: [rows, q_lora] */
-    float *absorbed;  /* MLA: [rows, heads, kv_lora+rope] */
-    float *latent;    /* MLA: [rows, heads, kv_lora] */
+    float *absorbed;  /* MLA: [block, heads, kv_lora+rope], block = at most DSVL_ABSORBED_ROWS rows */
+    float *latent;    /* MLA: [block, heads, kv_lora] */
     float *context;   /* [rows, heads, value dim] */
     float *gate, *up; /* [rows, widest MLP] */
     float *scores;    /* [rows, experts] */
@@ -107,6 +119,8 @@ typedef struct dsvl_pass {
     size_t capacity;    /* positions allocated in each layer */
     dsvl_rope rope;
     dsvl_work work;
+    dsvl_expanded expanded;
+    bool expand;   /* this feed is images: attend to expanded keys */
     float *last;   /* [width]: the stream after the last layer, last row fed */
     float *logits; /* [vocab] */
     bool has_last, has_logits;
@@ -117,6 +131,12 @@ typedef struct dsvl_pass {
 /* Bytes of work for that many rows; allocate it (keeps a block that is large enough). */
 size_t dsvl_work_bytes(const dsvl_decoder *decoder, size_t rows);
 int dsvl_work_reserve(dsvl_work *work, const dsvl_decoder *decoder, size_t rows, dsvl_error *err);
+
+/* Room to expand `positions` keys for `rows` queries, within `limit` bytes or one head. Only for MLA. */
+int dsvl_expanded_reserve(dsvl_expanded *expanded, const dsvl_decoder *decoder, size_t positions, size_t rows,
+                          uint64_t limit, dsvl_error *err);
+/* Bytes it takes for one head. */
+size_t dsvl_expanded_bytes(const dsvl_decoder *decoder, size_t positions, size_t rows);
 
 /* Rows work.hidden [n, width] at positions past .. past+n-1 through all layers, in place; keys and values go
  * to the cache. Rotary rows and cache positions must be there. */

@@ -7,9 +7,11 @@
 #include "lib/alloc.h"
 #include "lib/chat.h"
 
-/* Rows a pass takes at most: enough that every expert sees a block of rows, few enough that the work stays
- * small. */
-enum { CHUNK_ROWS = 512 };
+/* Rows a pass takes at most, and the work it may take where no limit was given: an expert sees one row in
+ * ten, and reading its weights pays off over a hundred rows or more. */
+enum { CHUNK_ROWS = 2048, LEAST_ROWS = 64 };
+#define WORK_BYTES ((uint64_t)512 << 20)
+#define EXPANDED_BYTES ((uint64_t)64 << 20) /* keys and values written out at a time */
 
 dsvl_session *dsvl_session_new(const dsvl_model *model, int context, dsvl_error *err)
 {
@@ -59,6 +61,7 @@ void dsvl_session_free(dsvl_session *session)
         }
         dsvl_dealloc(pass->layers);
         dsvl_dealloc(pass->work.block);
+        dsvl_dealloc(pass->expanded.block);
         dsvl_rope_clear(&pass->rope);
         dsvl_dealloc(pass->last);
         dsvl_dealloc(pass->logits);
@@ -111,24 +114,32 @@ static int grow_cache(dsvl_session *session, size_t need, dsvl_error *err)
 }
 
 /* Rows of a chunk for n rows more: at most CHUNK_ROWS, fewer when memory is limited. 0 with *err filled: no
- * room. */
-static size_t chunk_rows(const dsvl_session *session, size_t n, dsvl_error *err)
+ * room. *spare is what is left for expanded keys. */
+static size_t chunk_rows(const dsvl_session *session, size_t n, uint64_t *spare, dsvl_error *err)
 {
     const dsvl_decoder *decoder = session->decoder;
-    size_t rows = n < CHUNK_ROWS ? n : CHUNK_ROWS;
-    uint64_t limit = session->model->options.max_memory;
-    if (!limit) return rows;
-    uint64_t cache = (uint64_t)(session->length + n) * position_bytes(decoder);
-    while (rows > 1 && cache + dsvl_work_bytes(decoder, rows) > limit) rows = (rows + 1) / 2;
-    uint64_t least = cache + dsvl_work_bytes(decoder, rows);
-    if (least > limit) {
+    const bool expand = session->pass->expand;
+    size_t total = session->length + n, rows = n < CHUNK_ROWS ? n : CHUNK_ROWS;
+    uint64_t cache = (uint64_t)total * position_bytes(decoder), limit = session->model->options.max_memory,
+             need, keys;
+    uint64_t most = limit ? limit : cache + WORK_BYTES;
+    size_t least = limit ? 1 : LEAST_ROWS;
+    for (;; rows = (rows + 1) / 2) {
+        keys = expand ? dsvl_expanded_bytes(decoder, total, rows) : 0;
+        need = cache + dsvl_work_bytes(decoder, rows) + keys;
+        if (need <= most || rows <= least) break;
+    }
+    if (limit && need > limit) {
         dsvl_fail(err, DSVL_E_LIMIT,
                   "a sequence of %zu tokens needs %.1f MB of cache and work, over the limit of %.1f MB: "
                   "allow more memory or ask for less",
-                  session->length + n, (double)least / 1e6, (double)limit / 1e6);
+                  total, (double)need / 1e6, (double)limit / 1e6);
         return 0;
     }
-    return rows;
+    *spare = most > need ? most - need + keys : keys;
+    if (*spare > EXPANDED_BYTES) *spare = EXPANDED_BYTES;
+    size_t chunks = (n + rows - 1) / rows;
+    return (n + chunks - 1) / chunks;
 }
 
 static int make_room(dsvl_session *session, size_t n, size_t *chunk, dsvl_error *err)
@@ -136,16 +147,18 @@ static int make_room(dsvl_session *session, size_t n, size_t *chunk, dsvl_error 
     if (n > session->context - session->length)
         return dsvl_fail(err, DSVL_E_LIMIT, "%zu tokens do not fit: the context holds %zu and %zu are taken",
                          n, session->context, session->length);
+    dsvl_pass *pass = session->pass;
     size_t total = session->length + n;
-    if (!(*chunk = chunk_rows(session, n, err))) return -1;
+    uint64_t spare;
+    if (!(*chunk = chunk_rows(session, n, &spare, err))) return -1;
     void *ids = session->ids;
     if (!dsvl_grow(&ids, &session->ids_capacity, total, sizeof *session->ids))
         return dsvl_fail_memory(err, total * sizeof *session->ids);
     session->ids = ids;
-    if (grow_cache(session, total, err) ||
-        dsvl_work_reserve(&session->pass->work, session->decoder, *chunk, err))
+    if (grow_cache(session, total, err) || dsvl_work_reserve(&pass->work, session->decoder, *chunk, err) ||
+        (pass->expand && dsvl_expanded_reserve(&pass->expanded, session->decoder, total, *chunk, spare, err)))
         return -1;
-    return dsvl_rope_prepare(&session->pass->rope, &session->decoder->config, session->length, total, err);
+    return dsvl_rope_prepare(&pass->rope, &session->decoder->config, session->length, total, err);
 }
 
 /* ---- feeding ----------------------------------------------------------------------------------------- */
@@ -177,6 +190,9 @@ static int feed(dsvl_session *session, const int32_t *ids, const float *embeddin
     dsvl_pass *pass = session->pass;
     size_t width = (size_t)decoder->config.width, chunk = 0, length = session->length;
     if (n == 0) return 0;
+    /* Images come in thousands of rows; text in tens. The choice is by kind, not by number: so the bits of a
+     * row do not depend on how a conversation was cut into feeds. */
+    pass->expand = !ids && decoder->config.mla;
     if (make_room(session, n, &chunk, err)) return -1;
     pass->has_last = pass->has_logits = false;
     for (size_t done = 0; done < n; done += chunk) {

@@ -144,39 +144,6 @@ static dsvl_session *session_of(const fixture *f, const dsvl_model *model, size_
     return session;
 }
 
-static void against_published(const fixture *f, const dsvl_model *model, const prompt *p, float *logits,
-                              size_t vocab)
-{
-    dsvl_error err = {0};
-    record r = {0};
-    const dsvl_tensor *want = fixture_tensor(f, "greedy");
-    size_t count = want ? (size_t)want->shape[0] : 0;
-    int32_t *got = calloc(count + 1, sizeof *got);
-    dsvl_session *session = session_of(f, model, p->length + count);
-    if (session) {
-        dsvl_session_probe(session, watch, &r);
-        CHECK_MSG(dsvl_session_feed_embeddings(session, p->rows, p->length, &err) == 0, "%s: %s", f->name,
-                  err.message);
-        CHECK(r.count == model->config.decoder.layers + 1);
-        for (int i = 0; i < r.count; i++)
-            compare(f, r.stages[i].stage, r.stages[i].values, r.stages[i].rows, r.stages[i].cols);
-        dsvl_session_probe(session, NULL, NULL);
-        size_t size = 0;
-        const float *last = dsvl_session_logits(session, &size);
-        CHECK(last && size == vocab);
-        if (last && size == vocab) memcpy(logits, last, vocab * sizeof(float));
-        greedy(f, session, count, got);
-        for (size_t k = 0; k < count; k++) {
-            int64_t token = ((const int64_t *)want->data)[k];
-            CHECK_MSG(got[k] == token, "%s: greedy token %zu is %d, want %d", f->name, k, got[k], (int)token);
-            if (got[k] != token) break;
-        }
-    }
-    dsvl_session_free(session);
-    forget(&r);
-    free(got);
-}
-
 /* Feed as dsvl-answer does: tokens as tokens, each run of placeholders as embeddings; in pieces of at most
  * `most`. */
 static void feed_pieces(const fixture *f, dsvl_session *session, const prompt *p, size_t from, size_t most)
@@ -190,6 +157,42 @@ static void feed_pieces(const fixture *f, dsvl_session *session, const prompt *p
         CHECK_MSG(!failed, "%s: %s", f->name, err.message);
         i += n;
     }
+}
+
+/* Fed as one block of embeddings, or in the pieces that dsvl-answer feeds; the latter's logits are kept. */
+static void against_published(const fixture *f, const dsvl_model *model, const prompt *p, bool pieces,
+                              float *logits)
+{
+    dsvl_error err = {0};
+    record r = {0};
+    const dsvl_tensor *want = fixture_tensor(f, "greedy");
+    size_t count = want ? (size_t)want->shape[0] : 0, vocab = 0;
+    int32_t *got = calloc(count + 1, sizeof *got);
+    dsvl_session *session = session_of(f, model, p->length + count);
+    if (session) {
+        dsvl_session_probe(session, watch, &r);
+        if (pieces)
+            feed_pieces(f, session, p, 0, SIZE_MAX);
+        else
+            CHECK_MSG(dsvl_session_feed_embeddings(session, p->rows, p->length, &err) == 0, "%s: %s", f->name,
+                      err.message);
+        CHECK(r.count == model->config.decoder.layers + 1);
+        for (int i = 0; i < r.count; i++)
+            compare(f, r.stages[i].stage, r.stages[i].values, r.stages[i].rows, r.stages[i].cols);
+        dsvl_session_probe(session, NULL, NULL);
+        const float *last = dsvl_session_logits(session, &vocab);
+        CHECK(last && vocab == (size_t)model->config.decoder.vocab);
+        if (pieces && last) memcpy(logits, last, vocab * sizeof(float));
+        greedy(f, session, count, got);
+        for (size_t k = 0; k < count; k++) {
+            int64_t token = ((const int64_t *)want->data)[k];
+            CHECK_MSG(got[k] == token, "%s: greedy token %zu is %d, want %d", f->name, k, got[k], (int)token);
+            if (got[k] != token) break;
+        }
+    }
+    dsvl_session_free(session);
+    forget(&r);
+    free(got);
 }
 
 static void same_bits(const fixture *f, const char *what, dsvl_session *session, const float *logits,
@@ -209,9 +212,8 @@ static void against_itself(const fixture *f, dsvl_model *model, const prompt *p,
         size_t most;
         int threads;
         uint64_t memory;
-    } ways[] = {{"feeding by pieces", SIZE_MAX, 1, 0},
-                {"feeding pieces of 7", 7, 2, 0},
-                {"a third thread", SIZE_MAX, 3, 0}};
+    } ways[] = {
+        {"one thread", SIZE_MAX, 1, 0}, {"feeding pieces of 7", 7, 2, 0}, {"a third thread", SIZE_MAX, 3, 0}};
     for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
         model->options.threads = ways[w].threads;
         dsvl_session *session = session_of(f, model, p->length);
@@ -235,9 +237,10 @@ static void memory_limit(const fixture *f, dsvl_model *model, const prompt *p, c
     const dsvl_decoder *d = model->decoder;
     uint64_t cache =
         p->length * (uint64_t)d->config.layers * (uint64_t)(d->key_width + d->value_width) * sizeof(float);
-    model->options.max_memory = cache + dsvl_work_bytes(d, 5);
+    uint64_t keys = d->config.mla ? dsvl_expanded_bytes(d, p->length, 5) : 0;
+    model->options.max_memory = cache + dsvl_work_bytes(d, 5) + keys;
     dsvl_session *session = session_of(f, model, p->length);
-    CHECK(session && dsvl_session_feed_embeddings(session, p->rows, p->length, &err) == 0);
+    if (session) feed_pieces(f, session, p, 0, SIZE_MAX);
     same_bits(f, "a memory limit", session, logits, vocab);
     dsvl_session_free(session);
 
@@ -275,10 +278,11 @@ static void run_case(const fixture *f)
     size_t vocab = (size_t)model->config.decoder.vocab;
     float *logits = calloc(vocab, sizeof(float));
     compare(f, "inputs_embeds", p.rows, (int64_t)p.length, (int64_t)p.width);
-    against_published(f, model, &p, logits, vocab);
+    against_published(f, model, &p, false, NULL);
     /* Past the trained length dynamic scaling turns each call's rows by that call's length: pieces differ
      * there. */
     if (p.length <= (size_t)dsvl_model_context(model)) {
+        against_published(f, model, &p, true, logits);
         against_itself(f, model, &p, logits, vocab);
         memory_limit(f, model, &p, logits, vocab);
     }
