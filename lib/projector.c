@@ -147,8 +147,8 @@ int dsvl_projector_run(const dsvl_projector *p, kern_context *context, const flo
 {
     const int64_t rows = (int64_t)n * p->out_side * p->out_side, input = p->config.input;
     const size_t bytes = (size_t)dsvl_projector_scratch(p) * (size_t)n;
-    float *one = kern_context_scratch(context, bytes);
     if (n < 1) return dsvl_fail(err, DSVL_E_INTERNAL, "projector: %d tiles", n);
+    float *one = kern_context_scratch(context, bytes);
     if (!one) return dsvl_fail_memory(err, bytes);
     float *other = one + rows * row_width(p);
     const float *x = features; /* [rows, input] from here on */
