@@ -203,7 +203,9 @@ static int note_prompt(dsvl_question *question, dsvl_error *err)
 {
     const char *last = "";
     for (size_t i = 0; i < question->count; i++)
-        if (strcmp(question->messages[i].role, "user") == 0) last = question->messages[i].content;
+        if (strcmp(question->messages[i].role, "user") == 0 ||
+            strcmp(question->messages[i].role, "<|User|>") == 0)
+            last = question->messages[i].content;
     size_t n = strlen(last), kept = 0;
     char *prompt = dsvl_alloc(n + 1, 1);
     if (!prompt) return dsvl_fail_memory(err, n + 1);
