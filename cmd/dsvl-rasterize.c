@@ -299,7 +299,6 @@ int main(int argc, char **argv)
     int status = check_options(&j, &format);
     if (status == CLI_OK) status = check_standard_input(argv, count, list_name);
     if (status) goto out;
-    status = CLI_INTERNAL;
     if (options.password_file && read_password(options.password_file, &password, &err)) goto failed;
     render.password = password;
     j.writer = dsvl_page_writer_new(STDOUT_FILENO, "standard output", format, &err);

@@ -8,12 +8,14 @@
 
 #include "lib/alloc.h"
 
-/* The rasterizer's page passes through here whole, and byte stores would take as long as a tenth of the drawing. */
+/* The rasterizer's page passes through here whole, and byte stores would take as long as a tenth of the
+ * drawing. */
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAVE_SSSE3 1
 
 /* Returns how many pixels were done: every store writes 4 bytes past its 12, so the last ones are left. */
-__attribute__((target("ssse3"))) static size_t from_rgb24_ssse3(uint8_t *rgb, const uint32_t *pixels, size_t n)
+__attribute__((target("ssse3"))) static size_t from_rgb24_ssse3(uint8_t *rgb, const uint32_t *pixels,
+                                                                size_t n)
 {
     const __m128i order = _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1);
     size_t i = 0;

@@ -74,9 +74,9 @@ static double rounded(double x, double unit)
     return isfinite(x) ? round(x / unit) * unit : 0;
 }
 
-static json_t *shared(const json_t *value)
+static json_t *shared(json_t *value)
 {
-    return value ? json_incref((json_t *)(uintptr_t)value) : json_null();
+    return value ? json_incref(value) : json_null();
 }
 
 /* Stage times as the records name them, summed over images, then ours. */
@@ -115,7 +115,7 @@ static json_t *images(const dsvl_answer *answer)
 }
 
 /* The document of all images; NULL when there are several or none. */
-static const json_t *common_document(const dsvl_answer *answer)
+static json_t *common_document(const dsvl_answer *answer)
 {
     for (size_t i = 1; i < answer->count; i++)
         if (!json_equal(answer->sources[i].document, answer->sources[0].document)) return NULL;
@@ -164,7 +164,7 @@ char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err)
     return line_take(o, !failed, err);
 }
 
-char *dsvl_answer_error_line(const dsvl_source *source, const json_t *prompt_id, const char *stage,
+char *dsvl_answer_error_line(const dsvl_source *source, json_t *prompt_id, const char *stage,
                              const char *message, dsvl_error *err)
 {
     json_t *o = json_object();

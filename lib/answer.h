@@ -20,7 +20,7 @@ typedef struct dsvl_answer {
     const dsvl_source *sources; /* [count] */
     size_t count;
     bool list; /* the answer is about several images or none: "page" is null and "images" lists them */
-    const json_t *prompt_id;
+    json_t *prompt_id; /* NULL: none */
     const char *prompt;
     size_t prompt_tokens;
     double prefill_seconds;
@@ -36,7 +36,7 @@ char *dsvl_answer_text(const dsvl_model *model, const int32_t *ids, size_t count
 char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err);
 /* {"document", "page", ["prompt_id",] "finish_reason": "error", "stage", "error"}. prompt_id NULL: all
  * prompts. */
-char *dsvl_answer_error_line(const dsvl_source *source, const json_t *prompt_id, const char *stage,
+char *dsvl_answer_error_line(const dsvl_source *source, json_t *prompt_id, const char *stage,
                              const char *message, dsvl_error *err);
 
 #endif

@@ -164,12 +164,13 @@ static int user_turn(const dsvl_model *model, const chat_template *shape, const 
     text_buffer piece = {0};
     int result = -1;
     strip(&text, &length);
-    if (dsvl_ids_add(ids, dsvl_chat_special(model, shape->user), err) ||
-        append(&piece, length ? ": " : ":", length ? 2 : 1, err))
-        goto out;
     bool any = length > 0;
+    const char *lead = any ? ": " : ":";
+    if (dsvl_ids_add(ids, dsvl_chat_special(model, shape->user), err) ||
+        append(&piece, lead, strlen(lead), err))
+        goto out;
     for (; left > 0; left--) {
-        const char *mark = memchr(text, DSVL_IMAGE_MARK[0], length);
+        const char *mark = memchr(text, (unsigned char)DSVL_IMAGE_MARK[0], length);
         if (!mark) {
             dsvl_fail(err, DSVL_E_USAGE, "a message announces %zu images and marks the place of %zu",
                       message->images, message->images - left);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A checkpoint: model.safetensors, or shards with model.safetensors.index.json, memory-mapped read-only and shared
- * between processes. Tensors are bound to struct fields by tables; anything missing, surplus, misshapen or of an
- * unsupported type is an error that names it.
+/* A checkpoint: model.safetensors, or shards with model.safetensors.index.json, memory-mapped read-only and
+ * shared between processes. Tensors are bound to struct fields by tables; anything missing, surplus,
+ * misshapen or of an unsupported type is an error that names it.
  *
- * Numbers that are not finite: every vector that is bound is checked, and every matrix of a checkpoint of at most
- * DSVL_SCAN_LIMIT bytes. Reading all of a larger one would cost seconds before the first page; there a NaN in a matrix is
- * found by the check on the output of the stage that used it. */
+ * Numbers that are not finite: every vector that is bound is checked, and every matrix of a checkpoint of at
+ * most DSVL_SCAN_LIMIT bytes. Reading all of a larger one would cost seconds before the first page; there a
+ * NaN in a matrix is found by the check on the output of the stage that used it. */
 #ifndef DSVL_LIB_CHECKPOINT_H
 #define DSVL_LIB_CHECKPOINT_H
 
@@ -24,23 +24,25 @@ const dsvl_tensor *dsvl_checkpoint_find(const dsvl_checkpoint *checkpoint, const
 size_t dsvl_checkpoint_count(const dsvl_checkpoint *checkpoint);
 const char *dsvl_checkpoint_name(const dsvl_checkpoint *checkpoint, size_t i);
 
-/* Bind a matrix in its own type: shape must be [rows, cols] (any rank whose first dimension is rows and whose product
- * of the others is cols). Marks the tensor as used. */
-int dsvl_checkpoint_matrix(dsvl_checkpoint *checkpoint, const char *name, int64_t rows, int64_t cols, kern_weight *out,
-                           dsvl_error *err);
-/* Bind a small vector of `length` elements widened to f32 (norm gains, biases); *out is owned by the checkpoint. */
+/* Bind a matrix in its own type: shape must be [rows, cols] (any rank whose first dimension is rows and whose
+ * product of the others is cols). Marks the tensor as used. */
+int dsvl_checkpoint_matrix(dsvl_checkpoint *checkpoint, const char *name, int64_t rows, int64_t cols,
+                           kern_weight *out, dsvl_error *err);
+/* Bind a small vector of `length` elements widened to f32 (norm gains, biases); *out is owned by the
+ * checkpoint. */
 int dsvl_checkpoint_vector(dsvl_checkpoint *checkpoint, const char *name, int64_t length, const float **out,
                            dsvl_error *err);
 /* Declare a tensor known but not needed (attn_pool); absent is fine. */
 void dsvl_checkpoint_ignore(dsvl_checkpoint *checkpoint, const char *prefix);
 /* After binding all: error naming the first tensor with one of the prefixes that nobody bound or ignored. */
 int dsvl_checkpoint_surplus(const dsvl_checkpoint *checkpoint, const char *prefix, dsvl_error *err);
-/* A table row that binds one tensor to one field of a struct: rank 1 to 4, each dimension an index into the `sizes` that
- * come with the table. '#' in the name stands for the number given to dsvl_checkpoint_bind. */
+/* A table row that binds one tensor to one field of a struct: rank 1 to 4, each dimension an index into the
+ * `sizes` that come with the table. '#' in the name stands for the number given to dsvl_checkpoint_bind. */
 typedef enum dsvl_bind_type { DSVL_BIND_MATRIX, DSVL_BIND_VECTOR } dsvl_bind_type;
 typedef struct dsvl_binding {
     const char *name;
-    size_t offset; /* of a kern_weight (MATRIX: shape[0] rows, the product of the rest cols) or a const float * (VECTOR) */
+    size_t offset; /* of a kern_weight (MATRIX: shape[0] rows, the product of the rest cols) or a const float
+                      * (VECTOR) */
     dsvl_bind_type type;
     int rank;
     unsigned char dim[4];
@@ -52,6 +54,7 @@ int dsvl_checkpoint_bind(dsvl_checkpoint *checkpoint, const dsvl_binding *table,
 bool dsvl_all_finite(const float *values, size_t n);
 
 /* Hash that identifies the folder: see dsvl_model_hash. */
-int dsvl_checkpoint_hash(const dsvl_checkpoint *checkpoint, const char *folder, char hex[65], dsvl_error *err);
+int dsvl_checkpoint_hash(const dsvl_checkpoint *checkpoint, const char *folder, char hex[65],
+                         dsvl_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model's configuration: config.json, processor_config.json and tokenizer_config.json as numbers, checked. */
+/* A model's configuration: config.json, processor_config.json and tokenizer_config.json as numbers, checked.
+ */
 #ifndef DSVL_LIB_CONFIG_H
 #define DSVL_LIB_CONFIG_H
 
@@ -31,25 +32,37 @@ typedef struct dsvl_vision_config {
 
 /* Mirrors MlpProjectorConfig. */
 typedef enum dsvl_projector_type {
-    DSVL_PROJ_IDENTITY, DSVL_PROJ_LINEAR, DSVL_PROJ_MLP_GELU, DSVL_PROJ_DOWNSAMPLE_MLP_GELU
+    DSVL_PROJ_IDENTITY,
+    DSVL_PROJ_LINEAR,
+    DSVL_PROJ_MLP_GELU,
+    DSVL_PROJ_DOWNSAMPLE_MLP_GELU
 } dsvl_projector_type;
 typedef struct dsvl_projector_config {
     dsvl_projector_type type;
     int input, output, depth, ratio, downsample; /* input = tower width, output = n_embed */
     bool token_pooling; /* a linear layer over 2x2 patches before the projector; no released model has it */
-    bool global_first; /* global_view_pos == "head" */
+    bool global_first;  /* global_view_pos == "head" */
 } dsvl_projector_config;
 
 typedef enum dsvl_gate_score { DSVL_SCORE_SOFTMAX, DSVL_SCORE_SIGMOID } dsvl_gate_score;
-typedef enum dsvl_gate_method { DSVL_GATE_GREEDY, DSVL_GATE_GROUP_LIMITED, DSVL_GATE_NOAUX_TC } dsvl_gate_method;
-typedef enum dsvl_rope_type { DSVL_ROPE_NONE, DSVL_ROPE_LINEAR, DSVL_ROPE_DYNAMIC, DSVL_ROPE_YARN } dsvl_rope_type;
+typedef enum dsvl_gate_method {
+    DSVL_GATE_GREEDY,
+    DSVL_GATE_GROUP_LIMITED,
+    DSVL_GATE_NOAUX_TC
+} dsvl_gate_method;
+typedef enum dsvl_rope_type {
+    DSVL_ROPE_NONE,
+    DSVL_ROPE_LINEAR,
+    DSVL_ROPE_DYNAMIC,
+    DSVL_ROPE_YARN
+} dsvl_rope_type;
 
 /* Mirrors DeepseekV2Config (and LlamaConfig, its special case: MHA, dense). */
 typedef struct dsvl_decoder_config {
     int vocab, width, layers, heads, kv_heads;
     int dense_mlp; /* intermediate_size */
     bool mla;
-    int head_dim;                              /* MHA: width / heads */
+    int head_dim;                                   /* MHA: width / heads */
     int q_lora, kv_lora, nope_dim, rope_dim, v_dim; /* MLA; q_lora 0: a single q_proj */
     bool attention_bias;
     /* mixture of experts; experts 0: dense everywhere */
@@ -74,17 +87,19 @@ typedef struct dsvl_config {
     dsvl_vision_config vision;
     dsvl_projector_config projector;
     dsvl_decoder_config decoder;
-    int preferred_em_px; /* type size the model reads best, pixels per em; 0: not said (key dsvl_preferred_em_px) */
+    int preferred_em_px; /* type size the model reads best, pixels per em; 0: not said (key
+                            dsvl_preferred_em_px) */
 } dsvl_config;
 
-/* Read and check a folder's files. Unknown model types and inconsistent numbers are errors naming file and key. A key that
- * is absent takes the default of the published configuration class. */
+/* Read and check a folder's files. Unknown model types and inconsistent numbers are errors naming file and
+ * key. A key that is absent takes the default of the published configuration class. */
 int dsvl_config_read(dsvl_config *config, const char *folder, dsvl_error *err);
 int dsvl_processor_config_read(dsvl_processor_config *config, const char *folder, dsvl_error *err);
 /* The same from bytes (fuzzing); `where` names them in messages. */
-int dsvl_config_parse(dsvl_config *config, const char *json, size_t length, const char *where, dsvl_error *err);
-int dsvl_processor_config_parse(dsvl_processor_config *config, const char *json, size_t length, const char *where,
-                                dsvl_error *err);
+int dsvl_config_parse(dsvl_config *config, const char *json, size_t length, const char *where,
+                      dsvl_error *err);
+int dsvl_processor_config_parse(dsvl_processor_config *config, const char *json, size_t length,
+                                const char *where, dsvl_error *err);
 /* Whether the processor cuts tiles that this model can take, and counts the tokens that it makes of them. */
 int dsvl_config_match(const dsvl_config *config, const dsvl_processor_config *processor, const char *folder,
                       dsvl_error *err);

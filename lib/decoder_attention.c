@@ -139,14 +139,14 @@ static int mla(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_cache 
 size_t dsvl_expanded_bytes(const dsvl_decoder *decoder, size_t positions, size_t rows)
 {
     const dsvl_decoder_config *c = &decoder->config;
-    return (positions + rows) * (size_t)(c->nope_dim + c->rope_dim + c->v_dim) * sizeof(float);
+    return (positions + rows) * (size_t)((int64_t)decoder->query_dim + c->v_dim) * sizeof(float);
 }
 
 int dsvl_expanded_reserve(dsvl_expanded *x, const dsvl_decoder *decoder, size_t positions, size_t rows,
                           uint64_t limit, dsvl_error *err)
 {
     const dsvl_decoder_config *c = &decoder->config;
-    size_t one = dsvl_expanded_bytes(decoder, positions, rows), dim = (size_t)(c->nope_dim + c->rope_dim);
+    size_t one = dsvl_expanded_bytes(decoder, positions, rows), dim = (size_t)decoder->query_dim;
     uint64_t fit = limit / one;
     size_t heads = fit < 1 ? 1 : fit > (uint64_t)c->heads ? (size_t)c->heads : (size_t)fit;
     size_t floats = heads * one / sizeof(float);

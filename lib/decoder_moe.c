@@ -54,8 +54,8 @@ static void limit_groups(float *choice, float *group, const dsvl_decoder_config 
         int best = largest(group, c->groups);
         if (best >= 0) group[best] = -INFINITY; /* the mark of a kept group */
     }
-    for (int e = 0; e < c->experts; e++)
-        if (group[e / size] > -INFINITY) choice[e] = 0;
+    for (int g = 0; g < c->groups; g++)
+        for (int i = 0; i < size && group[g] > -INFINITY; i++) choice[g * size + i] = 0;
 }
 
 /* Experts of one row and their weights. scores [experts]; choice [experts] and group

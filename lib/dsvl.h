@@ -57,25 +57,27 @@ typedef struct dsvl_options {
     uint64_t max_memory; /* bytes of working memory, 0: no limit of our own */
 } dsvl_options;
 
-/* Open a Hugging Face folder (config.json, processor_config.json, tokenizer.json, model.safetensors or shards).
- * Weights are memory-mapped; every tensor's name, shape and type is checked here, before any work.
+/* Open a Hugging Face folder (config.json, processor_config.json, tokenizer.json, model.safetensors or
+ * shards). Weights are memory-mapped; every tensor's name, shape and type is checked here, before any work.
  * Returns an owned model, or NULL with *err filled. options may be NULL. */
 DSVL_API dsvl_model *dsvl_model_open(const char *folder, unsigned parts, const dsvl_options *options,
                                      dsvl_error *err);
 DSVL_API void dsvl_model_close(dsvl_model *model);
 
-/* The folder of the embedded model, seen from the running program: ../models/nano (build tree) or ../share/dsvl/models/nano
- * (installed). Owned by the caller (dsvl_free); NULL with *err filled when neither is there. */
+/* The folder of the embedded model, seen from the running program: ../models/nano (build tree) or
+ * ../share/dsvl/models/nano (installed). Owned by the caller (dsvl_free); NULL with *err filled when neither
+ * is there. */
 DSVL_API char *dsvl_model_default_folder(dsvl_error *err);
 
 DSVL_API const char *dsvl_model_name(const dsvl_model *model); /* last component of the folder's real path */
-/* 64 hex digits that identify the model: BLAKE2b-256 over config.json, processor_config.json, tokenizer.json, each weight
- * file's header and each tensor's first and last 4 KiB. Reading all weights would take longer than the work on a page; so
- * this tells models and conversions apart, and does not prove every byte. "" when opened without weights. */
+/* 64 hex digits that identify the model: BLAKE2b-256 over config.json, processor_config.json, tokenizer.json,
+ * each weight file's header and each tensor's first and last 4 KiB. Reading all weights would take longer
+ * than the work on a page; so this tells models and conversions apart, and does not prove every byte. "" when
+ * opened without weights. */
 DSVL_API const char *dsvl_model_hash(const dsvl_model *model);
-DSVL_API int dsvl_model_width(const dsvl_model *model);        /* decoder width = embedding dim */
-DSVL_API int dsvl_model_context(const dsvl_model *model);      /* longest sequence, tokens */
-DSVL_API int dsvl_model_tile_size(const dsvl_model *model);    /* S: tiles are [S, S, 3] */
+DSVL_API int dsvl_model_width(const dsvl_model *model);     /* decoder width = embedding dim */
+DSVL_API int dsvl_model_context(const dsvl_model *model);   /* longest sequence, tokens */
+DSVL_API int dsvl_model_tile_size(const dsvl_model *model); /* S: tiles are [S, S, 3] */
 
 /* ---- vision ------------------------------------------------------------------------------------------ */
 
@@ -83,28 +85,29 @@ DSVL_API int dsvl_model_tile_size(const dsvl_model *model);    /* S: tiles are [
 DSVL_API int dsvl_image_tokens(const dsvl_model *model, int cols, int rows);
 
 /* Vision tower and projector for n tiles: uint8 tiles [n, S, S, 3] -> f32 features [n, side*side, width].
- * Any split of the tiles over calls gives the same bits. Mirrors DeepseekVLV2ForCausalLM.vision + .projector. */
+ * Any split of the tiles over calls gives the same bits. Mirrors DeepseekVLV2ForCausalLM.vision + .projector.
+ */
 DSVL_API int dsvl_encode_tiles(const dsvl_model *model, const uint8_t *tiles, int n, float *features,
                                dsvl_error *err);
 
 /* Side of the token square that one tile becomes (14 for the released VL2 models). */
 DSVL_API int dsvl_tile_tokens_side(const dsvl_model *model);
 
-/* Assemble one image's features [1 + cols*rows, side*side, width] (global view first, then row-major tiles) into
- * its embeddings [dsvl_image_tokens, width] with newline and separator vectors.
- * Mirrors DeepseekVLV2ForCausalLM.prepare_inputs_embeds. */
+/* Assemble one image's features [1 + cols*rows, side*side, width] (global view first, then row-major tiles)
+ * into its embeddings [dsvl_image_tokens, width] with newline and separator vectors. Mirrors
+ * DeepseekVLV2ForCausalLM.prepare_inputs_embeds. */
 DSVL_API int dsvl_image_mosaic(const dsvl_model *model, const float *features, int cols, int rows,
                                float *embeddings, dsvl_error *err);
 
 /* ---- text -------------------------------------------------------------------------------------------- */
 
-/* Tokenize UTF-8 text (invalid bytes become U+FFFD). Special tokens in the text are never recognised: text from
- * users and pages stays text. *ids is owned by the caller (dsvl_free). Returns 0 or -1. */
-DSVL_API int dsvl_tokenize(const dsvl_model *model, const char *text, size_t length, int32_t **ids, size_t *count,
-                           dsvl_error *err);
+/* Tokenize UTF-8 text (invalid bytes become U+FFFD). Special tokens in the text are never recognised: text
+ * from users and pages stays text. *ids is owned by the caller (dsvl_free). Returns 0 or -1. */
+DSVL_API int dsvl_tokenize(const dsvl_model *model, const char *text, size_t length, int32_t **ids,
+                           size_t *count, dsvl_error *err);
 
-/* The bytes of tokens (special tokens are skipped unless with_special). *text is NUL-terminated and owned by the
- * caller (dsvl_free); a cut multi-byte character at the end is kept as bytes. */
+/* The bytes of tokens (special tokens are skipped unless with_special). *text is NUL-terminated and owned by
+ * the caller (dsvl_free); a cut multi-byte character at the end is kept as bytes. */
 DSVL_API int dsvl_detokenize(const dsvl_model *model, const int32_t *ids, size_t count, int with_special,
                              char **text, size_t *length, dsvl_error *err);
 
@@ -116,24 +119,24 @@ typedef struct dsvl_message {
     const char *role;
     const char *content; /* UTF-8, NUL-terminated */
     size_t images;       /* how many image marks in content stand for images, from the first on */
-    int specials;        /* non-zero: the grounding tokens (<|grounding|>, <|ref|> ...) in content are tokens; for text
-                            that the user wrote as a prompt, never for text from pages */
+    int specials; /* non-zero: the grounding tokens (<|grounding|>, <|ref|> ...) in content are tokens; for
+                     text that the user wrote as a prompt, never for text from pages */
 } dsvl_message;
 
 /* A byte sequence that cannot occur in valid UTF-8 text and marks the place of an image in a message. */
 #define DSVL_IMAGE_MARK "\xff"
 
-/* Token ids of a conversation in the model's chat template, ready for generation; every image is one entry -1-k
- * (k: index of the image in the conversation), to be replaced by its embeddings. */
-DSVL_API int dsvl_chat_tokens(const dsvl_model *model, const dsvl_message *messages, size_t count, int32_t **ids,
-                              size_t *length, dsvl_error *err);
+/* Token ids of a conversation in the model's chat template, ready for generation; every image is one entry
+ * -1-k (k: index of the image in the conversation), to be replaced by its embeddings. */
+DSVL_API int dsvl_chat_tokens(const dsvl_model *model, const dsvl_message *messages, size_t count,
+                              int32_t **ids, size_t *length, dsvl_error *err);
 
 /* ---- sessions ---------------------------------------------------------------------------------------- */
 
 typedef struct dsvl_session dsvl_session;
 
-/* A cache for sequences of at most `context` tokens (0: the model's own limit; more is taken as asked, past what the
- * model was trained on). */
+/* A cache for sequences of at most `context` tokens (0: the model's own limit; more is taken as asked, past
+ * what the model was trained on). */
 DSVL_API dsvl_session *dsvl_session_new(const dsvl_model *model, int context, dsvl_error *err);
 DSVL_API void dsvl_session_free(dsvl_session *session);
 
@@ -143,8 +146,9 @@ DSVL_API int dsvl_session_feed_tokens(dsvl_session *session, const int32_t *ids,
 DSVL_API int dsvl_session_feed_embeddings(dsvl_session *session, const float *embeddings, size_t n,
                                           dsvl_error *err);
 
-DSVL_API size_t dsvl_session_length(const dsvl_session *session);        /* tokens in the sequence */
-DSVL_API void dsvl_session_truncate(dsvl_session *session, size_t length); /* forget all after `length` tokens */
+DSVL_API size_t dsvl_session_length(const dsvl_session *session); /* tokens in the sequence */
+DSVL_API void dsvl_session_truncate(dsvl_session *session,
+                                    size_t length); /* forget all after `length` tokens */
 
 /* Logits [vocab] after the last token fed; borrowed, valid until the next feed. */
 DSVL_API const float *dsvl_session_logits(const dsvl_session *session, size_t *vocab);
@@ -163,9 +167,9 @@ typedef int (*dsvl_text_fn)(void *user, const char *text, size_t length);
 
 typedef struct dsvl_generation {
     dsvl_finish finish;
-    int32_t *ids; /* owned: free with dsvl_generation_clear */
-    float *logprobs; /* [count] natural log of each chosen token's probability at temperature 1 */
-    size_t count;    /* tokens generated, the end token not counted */
+    int32_t *ids;        /* owned: free with dsvl_generation_clear */
+    float *logprobs;     /* [count] natural log of each chosen token's probability at temperature 1 */
+    size_t count;        /* tokens generated, the end token not counted */
     double mean_logprob; /* over the generated tokens and the end token, 0 when there are none */
     double seconds;
 } dsvl_generation;

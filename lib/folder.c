@@ -95,7 +95,8 @@ out:
     return result;
 }
 
-/* Here and not with the rest of a model, so that a program that reads settings alone links neither weights nor kernels. */
+/* Here and not with the rest of a model, so that a program that reads settings alone links neither weights
+ * nor kernels. */
 char *dsvl_model_default_folder(dsvl_error *err)
 {
     static const char *const places[] = {"/../models/nano", "/../share/dsvl/models/nano"};

@@ -77,7 +77,7 @@ int dsvl_group_add(dsvl_group *group, const dsvl_model *model, const dsvl_record
         if (!image.embeddings) return -1;
     }
     if (dsvl_source_read(&group->sources[group->count], record, err)) {
-        dsvl_dealloc((void *)(uintptr_t)image.embeddings);
+        dsvl_dealloc(image.embeddings);
         return -1;
     }
     group->images[group->count++] = image;
@@ -97,7 +97,7 @@ bool dsvl_group_other_document(const dsvl_group *group, const dsvl_record *recor
 void dsvl_group_reset(dsvl_group *group)
 {
     for (size_t i = 0; i < group->count; i++) {
-        dsvl_dealloc((void *)(uintptr_t)group->images[i].embeddings);
+        dsvl_dealloc(group->images[i].embeddings);
         dsvl_source_clear(&group->sources[i]);
     }
     group->count = group->tokens = group->failed = 0;

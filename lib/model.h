@@ -25,7 +25,8 @@ struct dsvl_model {
     dsvl_vision *vision;
     dsvl_projector *projector;
     dsvl_decoder *decoder;
-    _Atomic(kern_context *) *spare; /* the context of the last dsvl_encode_tiles, for the next; NULL inside: in use */
+    _Atomic(kern_context *)
+        *spare; /* the context of the last dsvl_encode_tiles, for the next; NULL inside: in use */
 };
 
 /* Observers for the parity tests: called with each intermediate result, [rows, cols] f32. stage: "tower",
@@ -43,10 +44,12 @@ int dsvl_vision_run(const dsvl_vision *vision, kern_context *context, const dsvl
 dsvl_projector *dsvl_projector_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
 void dsvl_projector_free(dsvl_projector *projector);
 int dsvl_projector_side(const dsvl_projector *projector);
-int64_t dsvl_projector_scratch(const dsvl_projector *projector); /* bytes of scratch for each tile of a call */
+int64_t
+dsvl_projector_scratch(const dsvl_projector *projector); /* bytes of scratch for each tile of a call */
 int dsvl_projector_run(const dsvl_projector *projector, kern_context *context, const float *features, int n,
                        float *out, dsvl_error *err);
-/* One image: features [1 + cols*rows, out_side*out_side, output] -> embeddings [dsvl_image_tokens, output]. */
+/* One image: features [1 + cols*rows, out_side*out_side, output] -> embeddings [dsvl_image_tokens, output].
+ */
 void dsvl_projector_mosaic(const dsvl_projector *projector, const float *features, int cols, int rows,
                            float *embeddings);
 

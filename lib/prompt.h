@@ -6,7 +6,7 @@
 #include "lib/model.h"
 
 typedef struct dsvl_image {
-    const float *embeddings; /* [tokens, width] */
+    float *embeddings; /* [tokens, width], of whoever made the list */
     size_t tokens;
     uint64_t id; /* the same image has the same id, another image another one */
 } dsvl_image;

@@ -38,11 +38,8 @@ void dsvl_questions_clear(dsvl_questions *questions)
         dsvl_question *question = &questions->items[i];
         json_decref(question->id);
         dsvl_dealloc(question->prompt);
-        for (size_t m = 0; question->messages && m < question->count; m++) {
-            /* Ours, though the public struct borrows them. */
-            dsvl_dealloc((void *)(uintptr_t)question->messages[m].role);
-            dsvl_dealloc((void *)(uintptr_t)question->messages[m].content);
-        }
+        for (size_t t = 0; question->texts && t < 2 * question->count; t++) dsvl_dealloc(question->texts[t]);
+        dsvl_dealloc(question->texts);
         dsvl_dealloc(question->messages);
     }
     dsvl_dealloc(questions->items);
@@ -102,7 +99,7 @@ static int add_line(dsvl_questions *questions, const char *line, size_t length, 
     } else if (dsvl_questions_add(questions, prompt, specials, err) == 0) {
         json_t *kept = id ? json_incref(id) : json_integer(number);
         questions->items[questions->count - 1].id = kept;
-        result = kept ? 0 : dsvl_fail_memory(err, sizeof kept);
+        result = kept ? 0 : dsvl_fail_memory(err, sizeof(json_int_t));
     }
     json_decref(object);
     return result;
@@ -174,13 +171,13 @@ static int put_part(builder *b, const json_t *part, const char *path, size_t num
                      path, number, type ? type : "(none)");
 }
 
-static int read_message(dsvl_question *question, dsvl_message *message, const json_t *object,
-                        const char *path, size_t number, dsvl_error *err)
+/* The next message of a question that has room for it. */
+static int read_message(dsvl_question *question, const json_t *object, const char *path, dsvl_error *err)
 {
     const char *role = json_string_value(json_object_get(object, "role"));
     const json_t *content = json_object_get(object, "content"), *part;
     builder b = {0};
-    size_t i;
+    size_t i, number = question->count + 1;
     if (!role || (!json_is_string(content) && !json_is_array(content)))
         return dsvl_fail(err, DSVL_E_USAGE,
                          "%s, message %zu: needs a \"role\" and a \"content\" of text or parts", path,
@@ -192,7 +189,9 @@ static int read_message(dsvl_question *question, dsvl_message *message, const js
         dsvl_dealloc(b.text);
         return failed ? -1 : dsvl_fail_memory(err, strlen(role));
     }
-    *message = (dsvl_message){
+    question->texts[2 * question->count] = kept_role;
+    question->texts[2 * question->count + 1] = b.text;
+    question->messages[question->count++] = (dsvl_message){
         .role = kept_role, .content = b.text, .images = b.images, .specials = question->specials};
     question->images += b.images;
     return 0;
@@ -239,14 +238,14 @@ int dsvl_questions_read_chat(dsvl_questions *questions, const char *path, bool s
         dsvl_question *question = add(questions, specials, err);
         if (!question) goto out;
         question->messages = dsvl_alloc_zero(json_array_size(list), sizeof *question->messages);
-        if (!question->messages) {
+        question->texts = dsvl_alloc_zero(2 * json_array_size(list), sizeof *question->texts);
+        if (!question->messages || !question->texts) {
             dsvl_fail_memory(err, json_array_size(list) * sizeof *question->messages);
             goto out;
         }
         json_array_foreach(list, i, object)
         {
-            if (read_message(question, &question->messages[i], object, path, i + 1, err)) goto out;
-            question->count++;
+            if (read_message(question, object, path, err)) goto out;
         }
         result = note_prompt(question, err);
     }
@@ -270,7 +269,10 @@ int dsvl_question_tokens(const dsvl_question *question, const dsvl_model *model,
     size_t words = strlen(question->prompt);
     char *content = images > (SIZE_MAX - words - 1) / 2 ? NULL : dsvl_alloc(2 * images + words + 1, 1);
     if (!content) return dsvl_fail_memory(err, words + 1);
-    for (size_t i = 0; i < images; i++) memcpy(content + 2 * i, DSVL_IMAGE_MARK "\n", 2);
+    for (size_t i = 0; i < images; i++) {
+        content[2 * i] = DSVL_IMAGE_MARK[0];
+        content[2 * i + 1] = '\n';
+    }
     memcpy(content + 2 * images, question->prompt, words + 1);
     const dsvl_message message = {
         .role = "user", .content = content, .images = images, .specials = question->specials};

@@ -12,7 +12,8 @@ typedef struct dsvl_question {
     char *prompt; /* the question's words, for the answer's record */
     bool specials;
     /* A conversation; NULL: the images and then the prompt, as one user message. */
-    dsvl_message *messages; /* contents and roles owned */
+    dsvl_message *messages; /* [count], owned */
+    char **texts;           /* [2 * count]: what their roles and contents point to, owned */
     size_t count;
     size_t images; /* image places in it */
 } dsvl_question;

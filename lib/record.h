@@ -26,8 +26,9 @@
 #define DSVL_KEY_TO_POINTS "pixel_to_point"  /* "sx 0 0 sy tx ty": x_pt = sx*x + tx, y_pt = sy*y + ty */
 #define DSVL_KEY_HASH "pixels_hash"          /* BLAKE2b-256 of shape and pixels, 64 hex digits */
 #define DSVL_KEY_SOURCE_HASH "document_hash" /* optional: BLAKE2b-256 of the document's bytes */
-#define DSVL_KEY_MIRRORED "mirrored" /* "1": the page was also flipped, left to right, before it was turned  \
-                                      */
+#define DSVL_KEY_MIRRORED                                                                                    \
+    "mirrored" /* "1": the page was also flipped, left to right, before it was turned                        \
+                */
 #define DSVL_KEY_WARNING                                                                                     \
     "warning" /* what the document's reader complained about although the page was drawn */
 #define DSVL_KEY_TILES_COLS "tiles_cols" /* tiles, embeddings: the local grid */

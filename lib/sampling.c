@@ -216,9 +216,9 @@ size_t dsvl_sampler_candidates(dsvl_sampler *sampler, const float *logits, int32
 static float log_probability(const float *logits, size_t n, size_t id)
 {
     float top = logits[argmax(logits, n)];
-    double sum = 0;
+    double sum = 0; /* at least 1: the likeliest token's own share */
     for (size_t i = 0; i < n; i++) sum += (double)expf(logits[i] - top);
-    return (float)((double)(logits[id] - top) - log(sum));
+    return (float)((double)(logits[id] - top) - log(fmax(sum, 1)));
 }
 
 int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, float *logprob,

@@ -99,7 +99,7 @@ static int read_split(tok_splitter *splitter, const json_t *step, dsvl_error *er
     const json_t *regex = json_object_get(pattern, "Regex"), *literal = json_object_get(pattern, "String");
     const json_t *source = regex ? regex : literal;
     const char *behavior = json_string_value(json_object_get(step, "behavior"));
-    bool invert;
+    bool invert = false;
     if (!json_is_string(source) || json_object_size(pattern) != 1) {
         return dsvl_fail(err, DSVL_E_MODEL,
                          "pre_tokenizer: Split.pattern: {\"Regex\": ...} or {\"String\": ...} expected");
@@ -115,7 +115,7 @@ static int read_split(tok_splitter *splitter, const json_t *step, dsvl_error *er
 
 static int read_digits(tok_splitter *splitter, const json_t *step, dsvl_error *err)
 {
-    bool individual;
+    bool individual = false;
     if (read_bool(step, "pre_tokenizer: Digits", "individual_digits", -1, &individual, err)) return -1;
     return add_pattern(splitter, "\\p{N}", 5, false, individual ? TOK_ISOLATED : TOK_CONTIGUOUS, false, err);
 }
@@ -125,7 +125,7 @@ static int read_byte_level(tok_splitter *splitter, const json_t *step, dsvl_erro
     /* GPT-2's pattern, built into the library. */
     static const char words[] =
         "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-    bool prefix, use_regex;
+    bool prefix = false, use_regex = true;
     if (read_bool(step, "pre_tokenizer: ByteLevel", "add_prefix_space", -1, &prefix, err) ||
         read_bool(step, "pre_tokenizer: ByteLevel", "use_regex", 1, &use_regex, err)) {
         return -1;
@@ -261,7 +261,8 @@ static int read_merges(dsvl_tokenizer *t, const json_t *list, dsvl_error *err)
     if (tok_bpe_reserve(&t->bpe, json_array_size(list), err)) return -1;
     tok_scratch scratch = {0};
     uint32_t rank = 0;
-    int status = 0;
+    int status = TOK_GROW(scratch.name, scratch.name_capacity, 256, err);
+    if (status) return -1;
     size_t i;
     json_t *merge;
     json_array_foreach(list, i, merge)
@@ -303,7 +304,7 @@ static int read_added(dsvl_tokenizer *t, const json_t *item, size_t index, dsvl_
 {
     char key[40], quoted[64];
     tok_added added = {0};
-    bool special;
+    bool special = false;
     const json_t *content = json_object_get(item, "content");
     const char *name = json_string_value(content);
     size_t length = json_string_length(content);

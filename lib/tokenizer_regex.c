@@ -192,7 +192,7 @@ static int copy_class(writer *w)
     if (put(w, negated ? "[^" : "[")) return -1;
     if (looking_at(w, "]")) return refuse(w, "] first in [ ]");
     while (!looking_at(w, "]")) {
-        uint32_t low, high;
+        uint32_t low = 0, high = 0;
         int kind = read_member(w, &low);
         if (kind < 0) return -1;
         bool range = looking_at(w, "-") && !looking_at(w, "-]");
@@ -273,7 +273,7 @@ static int translate(writer *w)
             w->at++;
             failed = put(w, plain);
         } else {
-            uint32_t code;
+            uint32_t code = 0;
             int kind = 1;
             if (c == '\\') {
                 w->at++;

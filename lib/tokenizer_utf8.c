@@ -56,8 +56,7 @@ int tok_utf8_repair(const char *text, size_t length, char **fixed, size_t *fixed
         size_t bad;
         size_t step = character_length(in + i, length - i, &bad);
         if (step == 0) {
-            memcpy(out + used, "\xEF\xBF\xBD", 3);
-            used += 3;
+            used += tok_utf8_put(0xFFFD, out + used);
             i += bad;
         } else {
             memcpy(out + used, text + i, step);

@@ -12,7 +12,7 @@ complain() {
 for rule in 'poppler[./a-z-]*:filters/source_pdf.c' 'tiffio:filters/source_tiff.c' 'jpeglib:filters/source_jpeg.c' \
     'dnnl:kernels/gemm_dnnl.c'; do
     header=${rule%%:*} door=${rule#*:}
-    found=$(git ls-files -co --exclude-standard '*.[ch]' | xargs grep -lE "#include *<$header[a-z_]*\.h>" | grep -v '^tests/bench/' || :)
+    found=$(git ls-files -co --exclude-standard '*.[ch]' | xargs grep -lE "#include *<${header}[a-z_]*\.h>" | grep -v '^tests/bench/' || :)
     [ -z "$found" ] || [ "$found" = "$door" ] || complain "<$header> is included by: $found; its door is $door"
 done
 # No include goes back up: kernels < lib < filters < cmd
