@@ -51,28 +51,34 @@ $(B)/filters/%.o: PKGC = $(shell pkg-config --cflags $(PKGS_FILTERS))
 $(B)/filters/source_pdf.o: PKGC = $(shell pkg-config --cflags $(PKGS_PDF))
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(OMP) $(ISA) $(PKGC) -c $< -o $@
+	@echo 'CC   $<'
+	@$(CC) $(ALL_CFLAGS) $(OMP) $(ISA) $(PKGC) -c $< -o $@
 
 $(KERN_SO): $(KERN_O)
 	@mkdir -p $(@D)
-	$(CC) -shared -fopenmp $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl-kernels.so -o $@ $^ -ldnnl -lm
+	@echo 'LINK $@'
+	@$(CC) -shared -fopenmp $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl-kernels.so -o $@ $^ -ldnnl -lm
 $(B)/libdsvl.a: $(LIB_O)
-	rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/libfilters.a: $(FILTER_O)
-	rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 $(LIBOUT)/libdsvl.so: $(LIB_O) $(KERN_SO)
-	$(CC) -shared $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl.so -Wl,--as-needed,-rpath,'$$ORIGIN' -o $@ $(LIB_O) $(KERN_SO) $(LIBS_BASE)
+	@echo 'LINK $@'
+	@$(CC) -shared $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl.so -Wl,--as-needed,-rpath,'$$ORIGIN' -o $@ $(LIB_O) $(KERN_SO) $(LIBS_BASE)
 
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $(RPATH) -o $@
 $(BIN)/dsvl-rasterize: $(B)/cmd/dsvl-rasterize.o $(B)/filters/source_pdf.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
-	$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(shell pkg-config --libs $(PKGS_PDF)) $(LIBS_FILTERS) $(LIBS_BASE)
+	@echo 'LINK $@'
+	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(shell pkg-config --libs $(PKGS_PDF)) $(LIBS_FILTERS) $(LIBS_BASE)
 $(BIN)/%: $(B)/cmd/%.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
-	$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE)
+	@echo 'LINK $@'
+	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE)
 $(B)/tests/%: $(B)/tests/%.o $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -fopenmp -ldnnl
+	@echo 'LINK $@'
+	@$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -fopenmp -ldnnl
 
 # What a user types first; it installs what is missing, builds, and reads the table of a shipped report.
 demo: ; @.ci/setup build

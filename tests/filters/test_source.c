@@ -14,7 +14,7 @@ static void test_argb(void)
 {
     /* Every count up to 40: the vector part must not write past its end. */
     for (size_t n = 0; n < 40; n++) {
-        uint32_t in[40];
+        uint32_t in[40] = {0};
         uint8_t out[3 * 40 + 1], flat[3 * 40 + 1];
         for (size_t i = 0; i < n; i++) in[i] = (uint32_t)(0x40000000u | (i * 0x050301u + 0x102030u));
         memset(out, 0xa5, sizeof out);
