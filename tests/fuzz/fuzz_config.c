@@ -20,7 +20,10 @@ static void check_config(const dsvl_config *c)
         ALWAYS(d->heads % d->kv_heads == 0 && d->head_dim > 0 && d->head_dim * d->heads == d->width);
     if (d->experts)
         ALWAYS(d->experts_per_token > 0 && d->experts_per_token <= d->experts && d->expert_mlp > 0);
-    if (d->experts && d->groups > 1) ALWAYS(d->experts % d->groups == 0 && d->groups_kept <= d->groups);
+    if (d->experts && d->method != DSVL_GATE_GREEDY) { /* greedy has no groups */
+        ALWAYS(d->groups > 0 && d->experts % d->groups == 0);
+        ALWAYS(d->groups_kept > 0 && d->groups_kept <= d->groups);
+    }
     ALWAYS(dsvl_config_tile_side(c) > 0);
 }
 
