@@ -19,7 +19,7 @@ static struct {
     double temperature, top_p, repetition_penalty;
     long max_tokens, seed, threads;
     uint64_t max_memory;
-    bool specials, stream, text;
+    bool specials, stream, text, grounded;
 } options = {.per = "page", .top_p = 1, .repetition_penalty = 1};
 
 static const cli_option option_table[] = {
@@ -40,6 +40,8 @@ static const cli_option option_table[] = {
      "keep the likeliest tokens up to this probability (default 1)", 1e-9, 1},
     {"repetition-penalty", 0, CLI_REAL, &options.repetition_penalty, "R", "1: none (default)", 1e-6, 1e6},
     {"seed", 0, CLI_INT, &options.seed, "N", "seed of the sampling (default 0)", 0, (double)(1L << 53)},
+    {"grounded", 0, CLI_FLAG, &options.grounded, NULL, "answer in words of the page's own text layer only", 0,
+     0},
     {"stream", 0, CLI_FLAG, &options.stream, NULL, "show text as it comes", 0, 0},
     {"text", 0, CLI_FLAG, &options.text, NULL, "print the answers alone", 0, 0},
     {"threads", 0, CLI_INT, &options.threads, "N", "threads; 0: one per processor (default)", 0, 4096},
@@ -58,6 +60,7 @@ static const cli_program program = {
 typedef struct asker {
     dsvl_model *model;
     dsvl_session *session;
+    dsvl_grounding *grounding; /* of the group being asked about; NULL: answers are free */
     dsvl_questions questions;
     dsvl_prefix prefix;
     dsvl_group group;
@@ -148,6 +151,7 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
     char *text = dsvl_answer_text(a->model, generation->ids, generation->count, err);
     if (!text) return -1;
     const dsvl_group *g = &a->group;
+    json_t *cells = a->grounding ? dsvl_evidence_cells(&g->evidence, a->grounding, text, strlen(text)) : NULL;
     const dsvl_answer answer = {.model = a->model,
                                 .sources = g->sources,
                                 .count = g->count,
@@ -157,12 +161,15 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
                                 .prompt_tokens = tokens,
                                 .prefill_seconds = prefill,
                                 .generation = generation,
-                                .text = text};
+                                .text = text,
+                                .cells = cells,
+                                .grounding = options.grounded};
     int status;
     if (!options.text)
         status = write_line_take(dsvl_answer_line(&answer, err), err);
     else
         status = (!options.stream && write_out(text, strlen(text), err)) || write_out("\n", 1, err) ? -1 : 0;
+    json_decref(cells);
     dsvl_dealloc(text);
     return status;
 }
@@ -195,6 +202,23 @@ static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
     return status;
 }
 
+/* --grounded: hold the answers to the words of the group's pages, where they have any. */
+static int ground_group(asker *a, dsvl_error *err)
+{
+    if (!options.grounded) return 0;
+    const dsvl_group *g = &a->group;
+    if (g->evidence.missing || g->count == 0) {
+        const char *document = g->count ? json_string_value(g->sources[0].document) : NULL;
+        cli_warn("%s, page %lld: there is no text layer to ground the answer in; it is free",
+                 document ? document : "?",
+                 g->count ? (long long)json_integer_value(g->sources[0].page) : 0LL);
+        return 0;
+    }
+    a->grounding = dsvl_evidence_ground(&g->evidence, err);
+    dsvl_session_ground(a->session, a->grounding);
+    return a->grounding ? 0 : -1;
+}
+
 /* Ask all questions of the images gathered, or report why that can not be, and forget them. */
 static int finish_group(asker *a, const char *trouble, dsvl_error *err)
 {
@@ -203,8 +227,12 @@ static int finish_group(asker *a, const char *trouble, dsvl_error *err)
         a->group.count == 0 && a->group_size > 0; /* all its images failed, and have their lines */
     for (size_t i = 0; trouble && status == 0 && i < a->group.count; i++)
         status = report(a, &a->group.sources[i], NULL, "answer", trouble, err);
+    if (!trouble && !empty) status = ground_group(a, err);
     for (size_t i = 0; !trouble && !empty && status == 0 && i < a->questions.count; i++)
         status = ask(a, &a->questions.items[i], err);
+    dsvl_session_ground(a->session, NULL);
+    dsvl_grounding_free(a->grounding);
+    a->grounding = NULL;
     dsvl_group_reset(&a->group);
     return status;
 }
@@ -317,6 +345,7 @@ int main(int argc, char **argv)
     const int files = cli_parse(&program, argc, argv);
     int status = check_usage();
     if (status) return status;
+    a.group.wants_evidence = options.grounded;
     a.by_document = strcmp(options.per, "document") == 0;
     cli_input *input = cli_input_new(argv, files, &err);
     status = input && read_questions(&a, &err) == 0 && open_model(&a, &err) == 0 ? run(&a, input, &err) : -1;

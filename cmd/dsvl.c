@@ -39,6 +39,7 @@ static const struct option_route {
     {"top-p", 0, ANSWER, "P", "keep the likeliest tokens up to this probability"},
     {"repetition-penalty", 0, ANSWER, "R", "1: none (default)"},
     {"seed", 0, ANSWER, "N", "seed of the sampling"},
+    {"grounded", 0, ANSWER, NULL, "answer in words of the page's own text layer only"},
     {"text", 0, ANSWER, NULL, "print the answers alone"},
     {"stream", 0, ANSWER, NULL, "show text as it comes"},
     {"quiet", 'q', ALL, NULL, "print errors only"},

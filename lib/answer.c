@@ -155,6 +155,8 @@ char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err)
     dsvl_dealloc(prompt);
     failed |= json_object_set_new(o, "answer", json_string_nocheck(answer->text));
     failed |= json_object_set_new(o, "finish_reason", json_string(reasons[g->finish]));
+    if (answer->grounding) failed |= json_object_set_new(o, "grounded", json_boolean(answer->cells));
+    if (answer->cells) failed |= json_object_set_new(o, "cells", shared(answer->cells));
     failed |= json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)answer->prompt_tokens));
     failed |= json_object_set_new(o, "completion_tokens", json_integer((json_int_t)g->count));
     failed |= json_object_set_new(o, "mean_logprob", json_real(rounded(g->mean_logprob, 1e-6)));

@@ -26,6 +26,8 @@ typedef struct dsvl_answer {
     double prefill_seconds;
     const dsvl_generation *generation;
     const char *text; /* UTF-8 */
+    json_t *cells;    /* evidence of a grounded answer, borrowed; NULL: the answer is not grounded */
+    bool grounding;   /* grounding was asked for: say whether it took place */
 } dsvl_answer;
 
 /* Text of generated tokens: special tokens by name, bytes that are not UTF-8 as U+FFFD. Owned; NULL with *err

@@ -5,6 +5,7 @@
 
 #include "lib/alloc.h"
 #include "lib/chat.h"
+#include "lib/grounding.h"
 #include "lib/sampling.h"
 #include "lib/session.h"
 
@@ -81,6 +82,27 @@ static int add(dsvl_generation *out, size_t *capacity, int32_t id, float logprob
     return 0;
 }
 
+static bool grounded_allows(void *user, int32_t id)
+{
+    const dsvl_session *session = user;
+    const char *bytes;
+    size_t length;
+    if (id == session->decoder->config.eos) return dsvl_grounding_may_end(session->grounding);
+    if (dsvl_tokenizer_bytes(session->model->tokenizer, id, false, &bytes, &length)) return false;
+    return dsvl_grounding_allows(session->grounding, bytes, length);
+}
+
+/* Tell the grounding what was chosen. */
+static int ground(dsvl_session *session, int32_t id, dsvl_error *err)
+{
+    const char *bytes;
+    size_t length;
+    if (!session->grounding) return 0;
+    if (id == session->decoder->config.eos) return dsvl_grounding_finish(session->grounding, err);
+    dsvl_tokenizer_bytes(session->model->tokenizer, id, false, &bytes, &length);
+    return dsvl_grounding_accept(session->grounding, bytes, length, err);
+}
+
 /* Up to `most` tokens; *sum and *terms gather log-probabilities, the end token's included. */
 static int generate(dsvl_session *session, dsvl_sampler *sampler, size_t most, text_stream *stream,
                     dsvl_generation *out, double *sum, size_t *terms, dsvl_error *err)
@@ -95,6 +117,7 @@ static int generate(dsvl_session *session, dsvl_sampler *sampler, size_t most, t
         if (!logits || dsvl_sampler_pick(sampler, logits, &id, &logprob, err)) return -1;
         *sum += (double)logprob;
         (*terms)++;
+        if (ground(session, id, err)) return -1;
         if (id == eos) {
             out->finish = DSVL_FINISH_STOP;
             return 0;
@@ -125,6 +148,10 @@ int dsvl_session_generate(dsvl_session *session, const dsvl_sampling *sampling, 
     dsvl_sampler *sampler = dsvl_sampler_new(sampling, (size_t)session->decoder->config.vocab, err);
     int result = -1;
     if (!sampler) goto out;
+    if (session->grounding) {
+        dsvl_grounding_reset(session->grounding);
+        dsvl_sampler_restrict(sampler, grounded_allows, session);
+    }
     for (size_t i = 0; i < session->length; i++) dsvl_sampler_see(sampler, session->ids[i]);
     result = generate(session, sampler, most, &stream, out, &sum, &terms, err);
     if (result == 0 && stream.length) flush(&stream, true);
@@ -135,6 +162,11 @@ out:
     dsvl_sampler_free(sampler);
     dsvl_dealloc(stream.held);
     return result;
+}
+
+void dsvl_session_ground(dsvl_session *session, dsvl_grounding *grounding)
+{
+    session->grounding = grounding;
 }
 
 void dsvl_generation_clear(dsvl_generation *generation)

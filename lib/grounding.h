@@ -44,6 +44,10 @@ typedef struct dsvl_span {
     const int32_t *words; /* [count] indices of words, in reading order */
     size_t count;
 } dsvl_span;
+/* What dsvl_session_generate writes from now on is grounded in these words; NULL: it is free again. Borrowed.
+ * The grounding is reset when an answer begins and holds its spans when it has ended. */
+void dsvl_session_ground(dsvl_session *session, dsvl_grounding *grounding);
+
 size_t dsvl_grounding_spans(const dsvl_grounding *grounding);
 dsvl_span dsvl_grounding_span(const dsvl_grounding *grounding, size_t i);
 

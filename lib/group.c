@@ -80,6 +80,11 @@ int dsvl_group_add(dsvl_group *group, const dsvl_model *model, const dsvl_record
         dsvl_dealloc(image.embeddings);
         return -1;
     }
+    if (group->wants_evidence && dsvl_evidence_add(&group->evidence, record, group->count, err)) {
+        dsvl_dealloc(image.embeddings);
+        dsvl_source_clear(&group->sources[group->count]);
+        return -1;
+    }
     group->images[group->count++] = image;
     group->tokens += image.tokens;
     group->serial++;
@@ -100,12 +105,14 @@ void dsvl_group_reset(dsvl_group *group)
         dsvl_dealloc(group->images[i].embeddings);
         dsvl_source_clear(&group->sources[i]);
     }
+    dsvl_evidence_reset(&group->evidence);
     group->count = group->tokens = group->failed = 0;
 }
 
 void dsvl_group_clear(dsvl_group *group)
 {
     dsvl_group_reset(group);
+    dsvl_evidence_clear(&group->evidence);
     dsvl_dealloc(group->images);
     dsvl_dealloc(group->sources);
     memset(group, 0, sizeof *group);

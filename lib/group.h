@@ -4,14 +4,17 @@
 #define DSVL_LIB_GROUP_H
 
 #include "lib/answer.h"
+#include "lib/evidence.h"
 #include "lib/prompt.h"
 
 typedef struct dsvl_group {
     dsvl_image *images;   /* [count]; embeddings owned, NULL where they were dropped */
     dsvl_source *sources; /* [count] */
     size_t count, image_capacity, source_capacity;
-    size_t failed;   /* images of this group that did not come */
-    size_t tokens;   /* of all images */
+    size_t failed;          /* images of this group that did not come */
+    size_t tokens;          /* of all images */
+    dsvl_evidence evidence; /* the images' text layers, when they are wanted */
+    bool wants_evidence;
     uint64_t serial; /* of the next image, over all groups */
 } dsvl_group;
 

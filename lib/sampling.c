@@ -19,6 +19,8 @@ typedef struct candidate {
 } candidate;
 
 struct dsvl_sampler {
+    dsvl_allowed_fn allowed; /* NULL: all tokens */
+    void *allowed_user;
     dsvl_sampling sampling;
     size_t vocab;
     uint8_t *seen;     /* [vocab] */
@@ -221,6 +223,36 @@ static float log_probability(const float *logits, size_t n, size_t id)
     return (float)((double)(logits[id] - top) - log(fmax(sum, 1)));
 }
 
+void dsvl_sampler_restrict(dsvl_sampler *sampler, dsvl_allowed_fn allowed, void *user)
+{
+    sampler->allowed = allowed;
+    sampler->allowed_user = user;
+}
+
+/* Take the tokens that are not allowed out of the scores; -1 when none remains. A greedy choice needs only to
+ * know its best token, so the scores are tried from the top, and all of them only when that goes on for long.
+ */
+static int refuse(dsvl_sampler *sampler, bool greedy)
+{
+    enum { TRIES = 48 };
+    float *scores = sampler->scores;
+    for (int i = 0; greedy && i < TRIES; i++) {
+        size_t best = argmax(scores, sampler->vocab);
+        if (scores[best] == -INFINITY) return -1;
+        if (sampler->allowed(sampler->allowed_user, (int32_t)best)) return 0;
+        scores[best] = -INFINITY;
+    }
+    bool any = false;
+    for (size_t i = 0; i < sampler->vocab; i++) {
+        if (scores[i] == -INFINITY) continue;
+        if (sampler->allowed(sampler->allowed_user, (int32_t)i))
+            any = true;
+        else
+            scores[i] = -INFINITY;
+    }
+    return any ? 0 : -1;
+}
+
 int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, float *logprob,
                       dsvl_error *err)
 {
@@ -231,10 +263,12 @@ int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, f
             err, DSVL_E_MODEL,
             "the decoder's logits are not finite: the weights are damaged or the embeddings hold NaN");
     size_t chosen;
-    if (greedy && sampler->sampling.repetition_penalty == 1) {
+    if (greedy && sampler->sampling.repetition_penalty == 1 && !sampler->allowed) {
         chosen = argmax(logits, n);
     } else {
         penalise(sampler, logits);
+        if (sampler->allowed && refuse(sampler, greedy))
+            return dsvl_fail(err, DSVL_E_MODEL, "no token of the vocabulary can go on with the answer");
         chosen = greedy ? argmax(sampler->scores, n) : draw(sampler);
     }
     *id = (int32_t)chosen;

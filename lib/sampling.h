@@ -3,6 +3,8 @@
 #ifndef DSVL_LIB_SAMPLING_H
 #define DSVL_LIB_SAMPLING_H
 
+#include <stdbool.h>
+
 #include "lib/error.h"
 
 typedef struct dsvl_sampler dsvl_sampler;
@@ -14,6 +16,10 @@ void dsvl_sampler_free(dsvl_sampler *sampler); /* NULL-safe */
 /* A token of the prompt or of the answer, for the repetition penalty; ids outside the vocabulary are ignored.
  */
 void dsvl_sampler_see(dsvl_sampler *sampler, int32_t id);
+
+/* Restrict every choice to the tokens that `allowed` lets through; NULL: all. */
+typedef bool (*dsvl_allowed_fn)(void *user, int32_t id);
+void dsvl_sampler_restrict(dsvl_sampler *sampler, dsvl_allowed_fn allowed, void *user);
 
 /* Choose from logits [vocab]; *logprob is the natural log of the token's probability at temperature 1, before
  * any penalty. Logits that are not finite are an error. */

@@ -4,6 +4,7 @@
 #define DSVL_LIB_SESSION_H
 
 #include "lib/decoder.h"
+#include "lib/grounding.h"
 
 struct dsvl_session {
     const dsvl_model *model;
@@ -13,7 +14,8 @@ struct dsvl_session {
     int32_t *ids;   /* [length]; the image placeholder's id (-1: none) stands for embeddings */
     size_t ids_capacity;
     int32_t placeholder;
-    dsvl_pass *pass; /* behind a pointer: a const session still computes its logits when asked */
+    dsvl_grounding *grounding; /* NULL: answers are free; borrowed */
+    dsvl_pass *pass;           /* behind a pointer: a const session still computes its logits when asked */
 };
 
 /* Logits [vocab] after the last token, computed when first asked for; NULL with *err filled. */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/evidence.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "lib/alloc.h"
+
+static bool room(void *block_pointer, size_t *capacity, size_t need, size_t size)
+{
+    void *block;
+    memcpy(&block, block_pointer, sizeof block);
+    bool grown = dsvl_grow(&block, capacity, need, size);
+    memcpy(block_pointer, &block, sizeof block);
+    return grown;
+}
+
+static int inconsistent(const dsvl_record *record, dsvl_error *err)
+{
+    char place[256];
+    return dsvl_fail(err, DSVL_E_INPUT, "%s: the words.* tensors do not agree with each other",
+                     dsvl_record_place(record, place));
+}
+
+int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image, dsvl_error *err)
+{
+    const dsvl_tensor *text = dsvl_record_tensor(record, "words.text"),
+                      *offsets = dsvl_record_tensor(record, "words.offsets"),
+                      *boxes = dsvl_record_tensor(record, "words.boxes"),
+                      *flags = dsvl_record_tensor(record, "words.flags");
+    if (!text || !offsets || !boxes || !flags) {
+        e->missing = true;
+        return 0;
+    }
+    if (text->dtype != DSVL_U8 || offsets->dtype != DSVL_I32 || boxes->dtype != DSVL_F32 ||
+        flags->dtype != DSVL_U8 || offsets->rank != 1 || boxes->rank != 2 || boxes->shape[1] != 4 ||
+        flags->rank != 1 || offsets->shape[0] < 1 || boxes->shape[0] != offsets->shape[0] - 1 ||
+        flags->shape[0] != boxes->shape[0])
+        return inconsistent(record, err);
+    size_t n = (size_t)boxes->shape[0];
+    if (e->count + n > INT32_MAX / 4 || e->bytes + text->nbytes > INT32_MAX)
+        return dsvl_fail(err, DSVL_E_LIMIT, "the text layers are too long for grounding");
+    if (!room(&e->text, &e->text_capacity, e->bytes + text->nbytes, 1) ||
+        !room(&e->offsets, &e->offset_capacity, e->count + n + 1, sizeof *e->offsets) ||
+        !room(&e->boxes, &e->box_capacity, 4 * (e->count + n), sizeof *e->boxes) ||
+        !room(&e->flags, &e->flag_capacity, e->count + n, 1) ||
+        !room(&e->image, &e->image_capacity, e->count + n, sizeof *e->image))
+        return dsvl_fail_memory(err, e->bytes + text->nbytes);
+    const int32_t *from = offsets->data;
+    if (from[0] != 0 || (size_t)from[n] != text->nbytes) return inconsistent(record, err);
+    for (size_t i = 0; i <= n; i++) e->offsets[e->count + i] = (int32_t)e->bytes + from[i];
+    if (text->nbytes) memcpy(e->text + e->bytes, text->data, text->nbytes);
+    if (n) {
+        memcpy(e->boxes + 4 * e->count, boxes->data, boxes->nbytes);
+        memcpy(e->flags + e->count, flags->data, n);
+        e->flags[e->count + n - 1] |= 2;
+    }
+    for (size_t i = 0; i < n; i++) e->image[e->count + i] = (int32_t)image;
+    e->count += n;
+    e->bytes += text->nbytes;
+    return 0;
+}
+
+void dsvl_evidence_reset(dsvl_evidence *e)
+{
+    e->count = e->bytes = 0;
+    e->missing = false;
+}
+
+void dsvl_evidence_clear(dsvl_evidence *e)
+{
+    dsvl_dealloc(e->text);
+    dsvl_dealloc(e->offsets);
+    dsvl_dealloc(e->boxes);
+    dsvl_dealloc(e->flags);
+    dsvl_dealloc(e->image);
+    memset(e, 0, sizeof *e);
+}
+
+dsvl_grounding *dsvl_evidence_ground(const dsvl_evidence *e, dsvl_error *err)
+{
+    static const int32_t none[1];
+    float *apart = dsvl_alloc(4 * e->count, sizeof *apart); /* pages far below one another */
+    if (!apart) {
+        dsvl_fail_memory(err, 4 * e->count * sizeof *apart);
+        return NULL;
+    }
+    for (size_t i = 0; i < 4 * e->count; i++)
+        apart[i] = e->boxes[i] + (i & 1 ? 1e5f * (float)e->image[i / 4] : 0);
+    dsvl_grounding *g =
+        dsvl_grounding_new(e->text, e->bytes, e->count ? e->offsets : none, apart, e->flags, e->count, err);
+    dsvl_dealloc(apart);
+    return g;
+}
+
+/* A tenth of a thousandth of a point says all there is. */
+static json_t *point(float x)
+{
+    return json_real(round((double)x * 1e4) / 1e4);
+}
+
+json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, const char *answer,
+                            size_t length)
+{
+    json_t *cells = json_array();
+    for (size_t i = 0; i < dsvl_grounding_spans(g); i++) {
+        dsvl_span s = dsvl_grounding_span(g, i);
+        if (s.end > length || s.begin > s.end || s.count == 0) continue;
+        json_t *words = json_array(), *boxes = json_array();
+        for (size_t k = 0; k < s.count; k++) {
+            int32_t w = s.words[k];
+            const float *b = e->boxes + 4 * w;
+            char *word = dsvl_utf8(e->text + e->offsets[w], (size_t)(e->offsets[w + 1] - e->offsets[w]));
+            json_array_append_new(words, word ? json_string_nocheck(word) : NULL);
+            dsvl_dealloc(word);
+            json_array_append_new(boxes,
+                                  json_pack("[o,o,o,o]", point(b[0]), point(b[1]), point(b[2]), point(b[3])));
+        }
+        char *text = dsvl_utf8(answer + s.begin, s.end - s.begin);
+        json_t *cell = json_pack("{s:o, s:i, s:o, s:o}", "text", text ? json_string_nocheck(text) : NULL,
+                                 "image", (int)e->image[s.words[0]], "words", words, "boxes", boxes);
+        dsvl_dealloc(text);
+        if (json_array_append_new(cells, cell)) {
+            json_decref(cells);
+            return NULL;
+        }
+    }
+    return cells;
+}

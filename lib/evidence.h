@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text layers of the images that a question is about, and where in them a grounded answer was read. */
+#ifndef DSVL_LIB_EVIDENCE_H
+#define DSVL_LIB_EVIDENCE_H
+
+#include "lib/grounding.h"
+#include "lib/record.h"
+
+/* Words of one or several pages, one after the other. */
+typedef struct dsvl_evidence {
+    char *text;       /* [bytes]: UTF-8 */
+    int32_t *offsets; /* [count + 1] */
+    float *boxes;     /* [count, 4]: points of each word's own page */
+    uint8_t *flags;   /* [count]: see dsvl-stream(5) */
+    int32_t *image;   /* [count]: which image, from 0 */
+    size_t count, bytes;
+    size_t text_capacity, offset_capacity, box_capacity, flag_capacity, image_capacity;
+    bool missing; /* an image had no text layer */
+} dsvl_evidence;
+
+/* Append the words.* tensors of a record, the image-th of its group. A record without them sets `missing`. 0
+ * or -1. */
+int dsvl_evidence_add(dsvl_evidence *evidence, const dsvl_record *record, size_t image, dsvl_error *err);
+void dsvl_evidence_reset(dsvl_evidence *evidence); /* no words; keeps its memory */
+void dsvl_evidence_clear(dsvl_evidence *evidence); /* frees everything */
+
+/* An automaton over the words; owned. Pages are kept apart: no span goes from one to the next by its layout.
+ */
+dsvl_grounding *dsvl_evidence_ground(const dsvl_evidence *evidence, dsvl_error *err);
+
+/* [{"text", "image", "words": [...], "boxes": [[x0, y0, x1, y1], ...]}, ...]: the spans of a finished answer.
+ * New reference; NULL: out of memory. */
+json_t *dsvl_evidence_cells(const dsvl_evidence *evidence, const dsvl_grounding *grounding,
+                            const char *answer, size_t length);
+
+#endif
