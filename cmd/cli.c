@@ -300,39 +300,64 @@ int cli_stamp(const cli_program *program, dsvl_record *record, const char *setti
     return dsvl_record_append(record, DSVL_KEY_SECONDS, " ", text, err);
 }
 
-/* One record through the step; a failure of the page becomes an error record, which is counted. */
-static int filter_record(const cli_program *program, dsvl_record *record, const char *kind, cli_step_fn step,
-                         void *user, dsvl_error *err)
+struct cli_sink {
+    const cli_program *program;
+    dsvl_writer *writer;
+    const char *kind;
+    cli_step_fn change; /* in place; or NULL and */
+    cli_expand_fn expand;
+    void *user;
+};
+
+int cli_emit(cli_sink *sink, const dsvl_record *record, dsvl_error *err)
 {
-    if (kind && !dsvl_record_is(record, kind)) return 0;
+    return dsvl_writer_put(sink->writer, record, err);
+}
+
+/* One record through the step and on; a failure of the page becomes an error record, which is counted. */
+static int filter_record(cli_sink *sink, dsvl_record *record, dsvl_error *err)
+{
     dsvl_error page = {0};
-    if (step(user, record, &page) == 0) return 0;
+    if (sink->kind && !dsvl_record_is(record, sink->kind)) return cli_emit(sink, record, err);
+    int status = sink->change ? sink->change(sink->user, record, &page) : sink->expand(sink->user, record, sink, &page);
+    if (status == 0) return sink->change ? cli_emit(sink, record, err) : 0;
     if (page.code == DSVL_E_IO) {
         *err = page;
         return -1;
     }
     cli_error("%s", page.message);
-    return dsvl_record_to_error(record, stage_of(program), &page, err);
+    return dsvl_record_to_error(record, stage_of(sink->program), &page, err) || cli_emit(sink, record, err) ? -1 : 0;
 }
 
-int cli_filter(const cli_program *program, cli_input *input, const char *kind, cli_step_fn step, void *user)
+static int filter_all(cli_sink *sink, cli_input *input)
 {
     dsvl_error err = {0};
     dsvl_record *record = NULL;
-    dsvl_writer *writer = dsvl_writer_new(STDOUT_FILENO, "standard output", &err);
-    int more = writer ? 1 : -1;
     size_t done = 0;
+    sink->writer = dsvl_writer_new(STDOUT_FILENO, "standard output", &err);
+    int more = sink->writer ? 1 : -1;
     while (more == 1 && (more = cli_input_next(input, &record, &err)) == 1) {
-        if (filter_record(program, record, kind, step, user, &err) || dsvl_writer_put(writer, record, &err))
-            more = -1;
+        if (filter_record(sink, record, &err)) more = -1;
         dsvl_record_free(record);
         record = NULL;
         cli_progress("pages", ++done, 0);
     }
     /* A stream that is cut short must not look whole: no end record then. */
-    if (more == 0 && dsvl_writer_end(writer, &err)) more = -1;
+    if (more == 0 && dsvl_writer_end(sink->writer, &err)) more = -1;
     cli_progress_end();
-    int status = more < 0 ? cli_fail(&err) : dsvl_writer_count(writer, "error") ? CLI_PARTIAL : CLI_OK;
-    dsvl_writer_free(writer);
+    int status = more < 0 ? cli_fail(&err) : dsvl_writer_count(sink->writer, "error") ? CLI_PARTIAL : CLI_OK;
+    dsvl_writer_free(sink->writer);
     return status;
+}
+
+int cli_filter(const cli_program *program, cli_input *input, const char *kind, cli_step_fn step, void *user)
+{
+    cli_sink sink = {.program = program, .kind = kind, .change = step, .user = user};
+    return filter_all(&sink, input);
+}
+
+int cli_expand(const cli_program *program, cli_input *input, const char *kind, cli_expand_fn step, void *user)
+{
+    cli_sink sink = {.program = program, .kind = kind, .expand = step, .user = user};
+    return filter_all(&sink, input);
 }

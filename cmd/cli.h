@@ -105,6 +105,13 @@ void cli_input_skip(cli_input *input);
 typedef int (*cli_step_fn)(void *user, dsvl_record *record, dsvl_error *err);
 int cli_filter(const cli_program *program, cli_input *input, const char *kind, cli_step_fn step, void *user);
 
+/* The same for a step that makes any number of records of one: it hands each to cli_emit; the record that it was given
+ * does not go on. */
+typedef struct cli_sink cli_sink;
+typedef int (*cli_expand_fn)(void *user, dsvl_record *record, cli_sink *sink, dsvl_error *err);
+int cli_emit(cli_sink *sink, const dsvl_record *record, dsvl_error *err);
+int cli_expand(const cli_program *program, cli_input *input, const char *kind, cli_expand_fn step, void *user);
+
 /* Stamp a record as this stage leaves it: made_by ("dsvl-tile 0.1.0 --per=page") and seconds ("tile=0.004").
  * settings holds what changes the result, "" when nothing does. */
 int cli_stamp(const cli_program *program, dsvl_record *record, const char *settings, double seconds,

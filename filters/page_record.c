@@ -57,7 +57,7 @@ static int put_block(dsvl_record *record, const char *name, dsvl_dtype dtype, in
 #define PUT(name, dtype, rank, shape, field)                                                                 \
     (block = (field), (field) = NULL, put_block(record, name, dtype, rank, shape, block, err))
 
-static int put_words(dsvl_record *record, dsvl_words *w, dsvl_error *err)
+int dsvl_words_put_take(dsvl_record *record, dsvl_words *w, dsvl_error *err)
 {
     int64_t n = (int64_t)w->count, n1 = n + 1, bytes = (int64_t)w->bytes, boxes[2] = {n, 4};
     void *block;
@@ -75,7 +75,7 @@ dsvl_record *dsvl_page_record_new_take(const dsvl_page_origin *origin, dsvl_page
     void *block;
     if (!record || set_origin(record, origin, err) || set_facts(record, page, err) ||
         PUT("pixels", DSVL_U8, 3, shape, page->pixels) ||
-        (page->words.count && put_words(record, &page->words, err))) {
+        (page->words.count && dsvl_words_put_take(record, &page->words, err))) {
         dsvl_record_free(record);
         record = NULL;
     }

@@ -25,6 +25,9 @@ dsvl_record *dsvl_page_record_new_take(const dsvl_page_origin *origin, dsvl_page
  * 3]. */
 int dsvl_page_record_hash(dsvl_record *record, dsvl_error *err);
 
+/* Put a text layer into a record as its five tensors; the words' blocks pass to the record. */
+int dsvl_words_put_take(dsvl_record *record, dsvl_words *words, dsvl_error *err);
+
 /* An error record for a page or document. */
 dsvl_record *dsvl_page_record_failed(const dsvl_page_origin *origin, const char *stage,
                                      const dsvl_error *cause, dsvl_error *err);

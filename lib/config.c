@@ -419,6 +419,7 @@ static int parse_vl2(dsvl_config *config, const json_t *root, const place *p)
     static const char *const positions[] = {"head", "tail", NULL};
     static const setting em[] = {
         {"dsvl_preferred_em_px", WHOLE, offsetof(dsvl_config, preferred_em_px), 0, 1024, 0, 0},
+        {"dsvl_region_tiles", WHOLE, offsetof(dsvl_config, region_tiles), 0, 4096, 0, 0},
     };
     const json_t *tag = json_object_get(root, "tile_tag");
     int position, candidates, candidate[DSVL_MAX_CANDIDATES][2];

@@ -31,6 +31,13 @@
                 */
 #define DSVL_KEY_WARNING                                                                                     \
     "warning" /* what the document's reader complained about although the page was drawn */
+#define DSVL_KEY_REGION "region"                 /* region: number in reading order, from 1 */
+#define DSVL_KEY_REGIONS "regions"               /* of the page */
+#define DSVL_KEY_REGION_KIND "region_kind"       /* text table figure blank */
+#define DSVL_KEY_REGION_PART "region_part"       /* "1/3": of a table or text that was cut; absent: whole */
+#define DSVL_KEY_REGION_OVERLAP "region_overlap" /* rows shared with the part before */
+#define DSVL_KEY_ZOOM "zoom"                     /* pixels of the region to one of the page */
+#define DSVL_KEY_EM "em_px"                      /* type size in pixels of the region */
 #define DSVL_KEY_TILES_COLS "tiles_cols" /* tiles, embeddings: the local grid */
 #define DSVL_KEY_TILES_ROWS "tiles_rows"
 #define DSVL_KEY_TILE_SIZE "tile_size" /* pixels a side */

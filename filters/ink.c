@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "filters/ink_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/alloc.h"
+
+/* ---- paper and mask ---- */
+
+/* The commonest colour of every fourth pixel, in steps of 8 levels, refined to the mean of its step. */
+static int find_paper(uint8_t paper[3], const uint8_t *pixels, size_t n, dsvl_error *err)
+{
+    enum { STEPS = 32 * 32 * 32 };
+    struct {
+        uint32_t count, sum[3];
+    } *bins = dsvl_alloc_zero(STEPS, sizeof *bins);
+    if (!bins) return dsvl_fail_memory(err, STEPS * sizeof *bins);
+    size_t stride = n > 4096 ? 4 : 1, best = 0;
+    for (size_t i = 0; i < n; i += stride) {
+        const uint8_t *p = pixels + 3 * i;
+        size_t b = (size_t)(p[0] >> 3) << 10 | (size_t)(p[1] >> 3) << 5 | (size_t)(p[2] >> 3);
+        bins[b].count++;
+        for (int c = 0; c < 3; c++) bins[b].sum[c] += p[c];
+        if (bins[b].count > bins[best].count) best = b;
+    }
+    for (int c = 0; c < 3; c++)
+        paper[c] = (uint8_t)(bins[best].sum[c] / (bins[best].count ? bins[best].count : 1));
+    dsvl_dealloc(bins);
+    return 0;
+}
+
+/* Mark the cells of a box in which a pixel differs from a colour by DSVL_INK_CONTRAST in some channel. */
+void dsvl_ink_mark(dsvl_ink *ink, const dsvl_page_pixels *page, const dsvl_cells *box,
+                   const uint8_t colour[3])
+{
+    const int c0 = colour[0], c1 = colour[1], c2 = colour[2];
+    for (int cy = box->y0; cy < box->y1; cy++)
+        memset(ink->mask + (size_t)cy * (size_t)ink->width + box->x0, 0, (size_t)(box->x1 - box->x0));
+    int bottom = box->y1 * ink->cell < page->height ? box->y1 * ink->cell : page->height;
+    for (int y = box->y0 * ink->cell; y < bottom; y++) {
+        uint8_t *row = ink->mask + (size_t)(y / ink->cell) * (size_t)ink->width;
+        int x = box->x0 * ink->cell;
+        const uint8_t *p = page->pixels + ((size_t)y * (size_t)page->width + (size_t)x) * 3;
+        for (int cx = box->x0; cx < box->x1; cx++) {
+            int end = (cx + 1) * ink->cell < page->width ? (cx + 1) * ink->cell : page->width, most = 0;
+            for (; x < end; x++, p += 3) {
+                int d = abs(p[0] - c0), d1 = abs(p[1] - c1), d2 = abs(p[2] - c2);
+                d = d > d1 ? d : d1;
+                d = d > d2 ? d : d2;
+                most = most > d ? most : d;
+            }
+            row[cx] |= most >= DSVL_INK_CONTRAST;
+        }
+    }
+}
+
+/* ---- rules ---- */
+
+static int add_rule(dsvl_ink *ink, size_t *capacity, dsvl_cells rule, bool horizontal, dsvl_error *err)
+{
+    /* The next row or column of the same line joins it; newest first, because lines are met in order. */
+    for (size_t i = ink->rule_count; i-- > 0;) {
+        dsvl_cells *r = &ink->rules[i];
+        bool same =
+            horizontal
+                ? r->y1 == rule.y0 && r->x0 < rule.x1 && rule.x0 < r->x1 && r->x1 - r->x0 > r->y1 - r->y0
+                : r->x1 == rule.x0 && r->y0 < rule.y1 && rule.y0 < r->y1 && r->y1 - r->y0 > r->x1 - r->x0;
+        if (same) {
+            dsvl_cells_join(r, &rule);
+            return 0;
+        }
+        if (horizontal ? r->y1 < rule.y0 - 1 : r->x1 < rule.x0 - 1) break;
+    }
+    void *block = ink->rules;
+    if (!dsvl_grow(&block, capacity, ink->rule_count + 1, sizeof *ink->rules))
+        return dsvl_fail_memory(err, *capacity);
+    ink->rules = block;
+    ink->rules[ink->rule_count++] = rule;
+    return 0;
+}
+
+/* Runs of ink of at least `shortest` cells along rows (horizontal) or columns. */
+static int scan_rules(dsvl_ink *ink, size_t *capacity, int shortest, bool horizontal, dsvl_error *err)
+{
+    int lines = horizontal ? ink->height : ink->width, length = horizontal ? ink->width : ink->height;
+    size_t along = horizontal ? 1 : (size_t)ink->width, across = horizontal ? (size_t)ink->width : 1;
+    for (int line = 0; line < lines; line++) {
+        const uint8_t *p = ink->mask + (size_t)line * across;
+        for (int i = 0, begin = 0; i <= length; i++) {
+            if (i < length && p[(size_t)i * along]) continue;
+            if (i - begin >= shortest) {
+                dsvl_cells rule = horizontal ? (dsvl_cells){begin, line, i, line + 1}
+                                             : (dsvl_cells){line, begin, line + 1, i};
+                if (add_rule(ink, capacity, rule, horizontal, err)) return -1;
+            }
+            begin = i + 1;
+        }
+    }
+    return 0;
+}
+
+/* Find lines, keep the thin ones as rules and take them out of the mask. Thick ones are bars and pictures. */
+static int find_rules(dsvl_ink *ink, double cells_per_point, dsvl_error *err)
+{
+    size_t capacity = 0, kept = 0;
+    int shortest = (int)(24 * cells_per_point), thickest = (int)(3.5 * cells_per_point) + 2;
+    if (scan_rules(ink, &capacity, shortest, true, err)) return -1;
+    size_t horizontal = ink->rule_count;
+    if (scan_rules(ink, &capacity, shortest, false, err)) return -1;
+    for (size_t i = 0; i < ink->rule_count; i++) {
+        dsvl_cells r = ink->rules[i];
+        int thickness = i < horizontal ? r.y1 - r.y0 : r.x1 - r.x0;
+        if (thickness <= thickest) ink->rules[kept++] = r;
+    }
+    ink->rule_count = kept;
+    for (size_t i = 0; i < kept; i++) {
+        const dsvl_cells *r = &ink->rules[i];
+        for (int y = r->y0; y < r->y1; y++)
+            memset(ink->mask + (size_t)y * (size_t)ink->width + r->x0, 0, (size_t)(r->x1 - r->x0));
+    }
+    return 0;
+}
+
+/* ---- pieces ---- */
+
+static int32_t root(int32_t *parent, int32_t i)
+{
+    while (parent[i] != i) i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+/* Connected pieces (8 neighbours) by union of the cells above and to the left. */
+static int find_pieces(dsvl_ink *ink, dsvl_error *err)
+{
+    size_t w = (size_t)ink->width, n = w * (size_t)ink->height, capacity = 0;
+    int32_t *parent = dsvl_alloc(n, sizeof *parent);
+    if (!parent) return dsvl_fail_memory(err, n * sizeof *parent);
+    for (size_t i = 0; i < n; i++) {
+        if (!ink->mask[i]) continue;
+        parent[i] = (int32_t)i;
+        size_t x = i % w;
+        const size_t before[4] = {i - 1, i - w - 1, i - w, i - w + 1};
+        const bool inside[4] = {x > 0, x > 0 && i >= w, i >= w, x + 1 < w && i >= w};
+        for (int k = 0; k < 4; k++) {
+            if (!inside[k] || !ink->mask[before[k]]) continue;
+            int32_t a = root(parent, (int32_t)i), b = root(parent, (int32_t)before[k]);
+            parent[a > b ? a : b] = a > b ? b : a;
+        }
+    }
+    /* Each root is the piece's first cell, so its piece exists before any other cell asks for it; the number
+     * of the piece then stands, inverted, in the root's place. */
+    int status = 0;
+    size_t area_capacity = 0;
+    for (size_t i = 0; i < n && !status; i++) {
+        if (!ink->mask[i]) continue;
+        int32_t r = (int32_t)i;
+        while (parent[r] >= 0 && parent[r] != r) r = parent[r];
+        dsvl_cells cell = {(int)(i % w), (int)(i / w), (int)(i % w) + 1, (int)(i / w) + 1};
+        if (parent[r] == r) {
+            void *pieces = ink->pieces, *areas = ink->areas;
+            bool room = dsvl_grow(&pieces, &capacity, ink->piece_count + 1, sizeof *ink->pieces);
+            ink->pieces = pieces;
+            room = room && dsvl_grow(&areas, &area_capacity, ink->piece_count + 1, sizeof *ink->areas);
+            ink->areas = areas;
+            if (!room) status = dsvl_fail_memory(err, capacity);
+            if (status) break;
+            ink->pieces[ink->piece_count] = cell;
+            ink->areas[ink->piece_count] = 0;
+            parent[r] = ~(int32_t)ink->piece_count++;
+        }
+        int32_t piece = ~parent[r];
+        dsvl_cells_join(&ink->pieces[piece], &cell);
+        ink->areas[piece]++;
+    }
+    dsvl_dealloc(parent);
+    return status;
+}
+
+/* Type size from letters: between x-height and ascender a line's letters have two heights; the 80th
+ * percentile points at the ascender, which is 0.73 em. */
+double dsvl_ink_em(const dsvl_ink *ink, const dsvl_cells *box, double cells_per_point)
+{
+    enum { TALLEST = 160 };
+    int counts[TALLEST] = {0}, total = 0, low = (int)(2.5 * cells_per_point),
+        high = (int)(30 * cells_per_point);
+    if (high >= TALLEST) high = TALLEST - 1;
+    for (size_t i = 0; i < ink->piece_count; i++) {
+        int h = ink->pieces[i].y1 - ink->pieces[i].y0, w = ink->pieces[i].x1 - ink->pieces[i].x0;
+        if (h < low || h > high || w > 4 * h || (box && !dsvl_cells_hold(box, &ink->pieces[i], 0))) continue;
+        counts[h]++;
+        total++;
+    }
+    if (total == 0) return 0;
+    int seen = 0, h = high;
+    while (h > low && (seen += counts[h]) * 5 < total) h--;
+    return (double)h / 0.73;
+}
+
+int dsvl_ink_find(dsvl_ink *ink, const uint8_t *pixels, int width, int height, double pixels_per_point,
+                  dsvl_error *err)
+{
+    const dsvl_page_pixels page = {pixels, width, height};
+    memset(ink, 0, sizeof *ink);
+    ink->cell = (int)(pixels_per_point * 72 / 100);
+    if (ink->cell < 1) ink->cell = 1;
+    while (width / ink->cell > 20000 || height / ink->cell > 20000) ink->cell++;
+    ink->width = (width + ink->cell - 1) / ink->cell;
+    ink->height = (height + ink->cell - 1) / ink->cell;
+    double cells_per_point = pixels_per_point / ink->cell;
+    ink->mask = dsvl_alloc_zero((size_t)ink->width * (size_t)ink->height, 1);
+    if (!ink->mask) {
+        dsvl_fail_memory(err, (size_t)ink->width * (size_t)ink->height);
+        return -1;
+    }
+    if (find_paper(ink->paper, pixels, (size_t)width * (size_t)height, err)) goto fail;
+    dsvl_ink_mark(ink, &page, &(dsvl_cells){0, 0, ink->width, ink->height}, ink->paper);
+    if (dsvl_ink_find_shades(ink, &page, cells_per_point, err)) goto fail;
+    if (find_rules(ink, cells_per_point, err) || find_pieces(ink, err)) goto fail;
+    ink->em = dsvl_ink_em(ink, NULL, cells_per_point);
+    return 0;
+fail:
+    dsvl_ink_free(ink);
+    return -1;
+}
+
+void dsvl_ink_free(dsvl_ink *ink)
+{
+    dsvl_dealloc(ink->mask);
+    dsvl_dealloc(ink->rules);
+    dsvl_dealloc(ink->shades);
+    dsvl_dealloc(ink->pieces);
+    dsvl_dealloc(ink->areas);
+    memset(ink, 0, sizeof *ink);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Areas of one colour: bars, slices, the grounds of headers and of every other row. White print on a dark
+ * ground is ink on that ground, and a pale bar is something although no pixel of it is as dark as ink. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/ink_private.h"
+#include "lib/alloc.h"
+
+enum {
+    TINT = 14, /* levels from the paper that make a colour of its own */
+    EVEN = 14, /* levels between neighbours within one area */
+    DARK = 40, /* from here on, print on the area is looked for against the area's colour */
+    CORE = 1,  /* an area's cells have even neighbours so far away: thin strokes have not */
+};
+
+typedef struct field {
+    int width, height;
+    uint8_t *colour; /* [height, width, 3]: mean of each cell */
+    uint8_t *core;   /* [height, width]: 1 inside an even tinted area, 2 once an area has taken it */
+    int32_t *stack;  /* [height * width] */
+} field;
+
+static int levels(const uint8_t *a, const uint8_t *b)
+{
+    int d0 = abs(a[0] - b[0]), d1 = abs(a[1] - b[1]), d2 = abs(a[2] - b[2]);
+    d0 = d0 > d1 ? d0 : d1;
+    return d0 > d2 ? d0 : d2;
+}
+
+static void average(field *f, const dsvl_page_pixels *page, int cell)
+{
+    const int w = f->width, side = cell;
+    for (int cy = 0; cy < f->height; cy++) {
+        uint8_t *out = f->colour + (size_t)cy * (size_t)w * 3;
+        int rows = (cy + 1) * side <= page->height ? side : page->height - cy * side;
+        for (int cx = 0; cx < w; cx++, out += 3) {
+            int cols = (cx + 1) * side <= page->width ? side : page->width - cx * side;
+            unsigned sum[3] = {0, 0, 0};
+            for (int y = 0; y < rows; y++) {
+                const uint8_t *p =
+                    page->pixels + ((size_t)(cy * side + y) * (size_t)page->width + (size_t)(cx * side)) * 3;
+                for (int x = 0; x < cols; x++, p += 3) sum[0] += p[0], sum[1] += p[1], sum[2] += p[2];
+            }
+            for (int c = 0; c < 3; c++) out[c] = (uint8_t)(sum[c] / (unsigned)(rows * cols));
+        }
+    }
+}
+
+/* Cells whose neighbours at a distance of CORE, straight and diagonal, have their colour. */
+static void find_cores(field *f, const uint8_t paper[3])
+{
+    const int w = f->width;
+    const ptrdiff_t reach[8] = {-CORE,
+                                CORE,
+                                -CORE * (ptrdiff_t)w,
+                                CORE * (ptrdiff_t)w,
+                                -CORE * ((ptrdiff_t)w + 1),
+                                CORE * ((ptrdiff_t)w + 1),
+                                -CORE * ((ptrdiff_t)w - 1),
+                                CORE * ((ptrdiff_t)w - 1)};
+    for (int y = CORE; y < f->height - CORE; y++) {
+        for (int x = CORE; x < w - CORE; x++) {
+            size_t i = (size_t)y * (size_t)w + (size_t)x;
+            const uint8_t *c = f->colour + 3 * i;
+            if (levels(c, paper) < TINT) continue;
+            bool even = true;
+            for (int k = 0; k < 8 && even; k++) even = levels(c, c + 3 * reach[k]) <= EVEN;
+            f->core[i] = even;
+        }
+    }
+}
+
+/* The cores connected to one of them through small steps of colour. */
+static dsvl_shade flood(field *f, int32_t start, const uint8_t paper[3], uint8_t colour[3])
+{
+    const int w = f->width;
+    dsvl_shade s = {.box = {w, f->height, 0, 0}};
+    size_t depth = 0;
+    uint64_t sum[3] = {0, 0, 0};
+    f->stack[depth++] = start;
+    f->core[start] = 2;
+    while (depth) {
+        int32_t i = f->stack[--depth];
+        int x = i % w, y = i / w;
+        const uint8_t *c = f->colour + 3 * (size_t)i;
+        dsvl_cells_join(&s.box, &(dsvl_cells){x, y, x + 1, y + 1});
+        s.area++;
+        for (int k = 0; k < 3; k++) sum[k] += c[k];
+        const int32_t next[4] = {i - 1, i + 1, i - w, i + w}; /* cores are never at the border */
+        for (int k = 0; k < 4; k++) {
+            if (f->core[next[k]] != 1 || levels(c, f->colour + 3 * (size_t)next[k]) > EVEN / 2) continue;
+            f->core[next[k]] = 2;
+            f->stack[depth++] = next[k];
+        }
+    }
+    for (int k = 0; k < 3; k++) colour[k] = (uint8_t)(sum[k] / (uint64_t)s.area);
+    s.contrast = levels(colour, paper);
+    return s;
+}
+
+/* Whether the area reaches its box along most of each side: print on it may hide some of its cores. */
+static bool is_straight(const field *f, const dsvl_shade *s)
+{
+    const dsvl_cells *b = &s->box;
+    int w = b->x1 - b->x0, h = b->y1 - b->y0, sides[4] = {0, 0, 0, 0}, inset = 1;
+    if (w <= 2 * inset || h <= 2 * inset) inset = 0;
+    for (int x = b->x0; x < b->x1; x++) {
+        sides[0] += f->core[(size_t)(b->y0 + inset) * (size_t)f->width + (size_t)x] == 2;
+        sides[1] += f->core[(size_t)(b->y1 - 1 - inset) * (size_t)f->width + (size_t)x] == 2;
+    }
+    for (int y = b->y0; y < b->y1; y++) {
+        sides[2] += f->core[(size_t)y * (size_t)f->width + (size_t)(b->x0 + inset)] == 2;
+        sides[3] += f->core[(size_t)y * (size_t)f->width + (size_t)(b->x1 - 1 - inset)] == 2;
+    }
+    return sides[0] >= 0.8 * w && sides[1] >= 0.8 * w && sides[2] >= 0.8 * h && sides[3] >= 0.8 * h;
+}
+
+/* Take the area itself out of the mask, with its soft border, and keep what is printed on it. */
+static void unmask(dsvl_ink *ink, const dsvl_page_pixels *page, const field *f, const dsvl_shade *s,
+                   const uint8_t colour[3])
+{
+    const dsvl_cells *b = &s->box;
+    dsvl_cells wide = {b->x0 > 1 ? b->x0 - 1 : 0, b->y0 > 1 ? b->y0 - 1 : 0,
+                       b->x1 < ink->width ? b->x1 + 1 : ink->width,
+                       b->y1 < ink->height ? b->y1 + 1 : ink->height};
+    if (s->straight) {
+        if (s->contrast >= DARK) dsvl_ink_mark(ink, page, b, colour);
+        for (int y = wide.y0; y < wide.y1; y++) {
+            uint8_t *row = ink->mask + (size_t)y * (size_t)ink->width;
+            if (y < b->y0 || y >= b->y1)
+                memset(row + wide.x0, 0, (size_t)(wide.x1 - wide.x0));
+            else
+                memset(row + wide.x0, 0, (size_t)(b->x0 - wide.x0)),
+                    memset(row + b->x1, 0, (size_t)(wide.x1 - b->x1));
+        }
+        return;
+    }
+    for (int y = b->y0; y < b->y1; y++) {
+        for (int x = b->x0; x < b->x1; x++) {
+            size_t i = (size_t)y * (size_t)f->width + (size_t)x;
+            if (f->core[i] == 2) ink->mask[i] = 0;
+        }
+    }
+}
+
+int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, double cells_per_point, dsvl_error *err)
+{
+    const size_t n = (size_t)ink->width * (size_t)ink->height;
+    /* Points. Dark areas thinner than this may be strokes of large letters: they stay in the mask. */
+    const double pale_least = 3, dark_least = 8;
+    field f = {.width = ink->width, .height = ink->height};
+    size_t capacity = 0;
+    int status = -1;
+    f.colour = dsvl_alloc(n, 3);
+    f.core = dsvl_alloc_zero(n, 1);
+    f.stack = dsvl_alloc(n, sizeof *f.stack);
+    if (!f.colour || !f.core || !f.stack) {
+        dsvl_fail_memory(err, n * 8);
+        goto out;
+    }
+    average(&f, page, ink->cell);
+    find_cores(&f, ink->paper);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t colour[3];
+        if (f.core[i] != 1) continue;
+        dsvl_shade s = flood(&f, (int32_t)i, ink->paper, colour);
+        dsvl_cells *b = &s.box;
+        int w = b->x1 - b->x0 + 2 * CORE, h = b->y1 - b->y0 + 2 * CORE;
+        double least = (s.contrast < DSVL_INK_CONTRAST ? pale_least : dark_least) * cells_per_point;
+        if (w < least || h < least) continue;
+        s.straight = is_straight(&f, &s);
+        /* Its border is CORE cells wide. */
+        b->x0 -= CORE, b->y0 -= CORE, b->x1 += CORE, b->y1 += CORE;
+        unmask(ink, page, &f, &s, colour);
+        void *block = ink->shades;
+        bool room = dsvl_grow(&block, &capacity, ink->shade_count + 1, sizeof *ink->shades);
+        ink->shades = block;
+        if (!room) {
+            dsvl_fail_memory(err, capacity * sizeof *ink->shades);
+            goto out;
+        }
+        ink->shades[ink->shade_count++] = s;
+    }
+    status = 0;
+out:
+    dsvl_dealloc(f.colour);
+    dsvl_dealloc(f.core);
+    dsvl_dealloc(f.stack);
+    return status;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "filters/layout.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/layout_private.h"
+#include "lib/alloc.h"
+
+const char *dsvl_part_kind_name(dsvl_part_kind kind)
+{
+    static const char *const names[DSVL_PART_KINDS] = {"text", "table", "figure"};
+    return names[kind];
+}
+
+int dsvl_layout_add(work *w, dsvl_part_kind kind, const dsvl_cells *box, dsvl_error *err)
+{
+    void *block = w->parts;
+    bool room = dsvl_grow(&block, &w->part_capacity, w->part_count + 1, sizeof *w->parts);
+    w->parts = block;
+    if (!room) return dsvl_fail_memory(err, w->part_capacity * sizeof *w->parts);
+    dsvl_cells whole = *box;
+    int index = (int)w->part_count;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        run *r = &w->runs.data[i];
+        if (r->part != -1 || !dsvl_cells_hold(box, &r->box, 0)) continue;
+        r->part = index;
+        dsvl_cells_join(&whole, &r->box);
+    }
+    w->parts[w->part_count++] = (part){kind, whole, -1, index};
+    return index;
+}
+
+/* ---- type size and places for cuts ---- */
+
+static int compare_float(const void *a, const void *b)
+{
+    return (*(const float *)a > *(const float *)b) - (*(const float *)a < *(const float *)b);
+}
+
+/* The median size of the words within a box of the page, points; 0: none. */
+static double words_em(const dsvl_words *words, const double box[4], float *sizes)
+{
+    size_t n = 0;
+    for (size_t i = 0; words && i < words->count; i++) {
+        const float *b = words->boxes + 4 * i;
+        double x = (b[0] + b[2]) / 2.0, y = (b[1] + b[3]) / 2.0, height = b[3] - b[1],
+               size = words->font_size[i];
+        if (x < box[0] || x > box[2] || y < box[1] || y > box[3]) continue;
+        /* Fonts that carry their size in a matrix of their own report what they like. */
+        if (!(size > 0.5 * height && size < 1.6 * height)) size = height / 1.15;
+        if (size > 0) sizes[n++] = (float)size;
+    }
+    if (n == 0) return 0;
+    qsort(sizes, n, sizeof *sizes, compare_float);
+    return (double)sizes[n / 2];
+}
+
+/* Middles of the empty stretches between the lines of a part, in cells from the top of the page. */
+static int find_cuts(const work *w, dsvl_part *out, const dsvl_cells *box, int index, double cell,
+                     dsvl_error *err)
+{
+    int height = box->y1 - box->y0;
+    uint8_t *busy = dsvl_alloc_zero((size_t)height + 1, 1);
+    out->cuts = dsvl_alloc((size_t)height + 1, sizeof *out->cuts);
+    if (!busy || !out->cuts) {
+        dsvl_dealloc(busy);
+        return dsvl_fail_memory(err, (size_t)height * sizeof *out->cuts);
+    }
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        if (r->part != index) continue;
+        /* The outermost cells of letters are soft. */
+        for (int y = r->box.y0; y < r->box.y1; y++) {
+            if (y >= box->y0 && y < box->y1) busy[y - box->y0] = 1;
+        }
+    }
+    for (int y = 0, begin = -1; y < height; y++) {
+        if (busy[y]) {
+            if (begin > 0) out->cuts[out->cut_count++] = (box->y0 + (begin + y) / 2.0) * cell;
+            begin = -1;
+        } else if (begin < 0 && y > 0) {
+            begin = y;
+        }
+    }
+    dsvl_dealloc(busy);
+    return 0;
+}
+
+/* ---- assembly ---- */
+
+typedef struct page {
+    double pixels_per_point;
+    const dsvl_words *words;
+    const double *origin;
+    int width, height;
+} page;
+
+static int finish(dsvl_layout *layout, const work *w, const page *p, dsvl_error *err)
+{
+    const double cell = w->ink->cell, per_point = p->pixels_per_point / cell;
+    float *sizes = dsvl_alloc(p->words ? p->words->count : 0, sizeof *sizes);
+    layout->parts = dsvl_alloc_zero(w->part_count, sizeof *layout->parts);
+    int status = -1;
+    if (!sizes || !layout->parts) {
+        dsvl_fail_memory(err, w->part_count * sizeof *layout->parts);
+        goto out;
+    }
+    for (size_t i = 0; i < w->part_count; i++) {
+        const part *from = &w->parts[i];
+        dsvl_part *to = &layout->parts[layout->count++];
+        to->kind = from->kind;
+        to->column = from->column;
+        to->box[0] = from->box.x0 * cell;
+        to->box[1] = from->box.y0 * cell;
+        to->box[2] = fmin(from->box.x1 * cell, p->width);
+        to->box[3] = fmin(from->box.y1 * cell, p->height);
+        double points[4];
+        for (int k = 0; k < 4; k++) points[k] = to->box[k] / p->pixels_per_point + p->origin[k & 1];
+        to->em = words_em(p->words, points, sizes) * p->pixels_per_point;
+        if (!(to->em > 0)) to->em = dsvl_ink_em(w->ink, &from->box, per_point) * cell;
+        if (!(to->em > 0)) to->em = w->em * cell;
+        if (find_cuts(w, to, &from->box, (int)i, cell, err)) goto out;
+    }
+    status = 0;
+out:
+    dsvl_dealloc(sizes);
+    return status;
+}
+
+/* After sorting, a run's part is found again by where the parts went. */
+static int sort_parts(work *w, dsvl_error *err)
+{
+    size_t n = w->part_count;
+    int *place = dsvl_alloc(n, sizeof *place);
+    if (!place) return dsvl_fail_memory(err, n * sizeof *place);
+    for (size_t i = 0; i < n; i++) w->parts[i].index = (int)i;
+    int status = dsvl_layout_order(w->parts, n, err);
+    for (size_t i = 0; i < n; i++) place[w->parts[i].index] = (int)i;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        if (w->runs.data[i].part >= 0) w->runs.data[i].part = place[w->runs.data[i].part];
+    }
+    dsvl_dealloc(place);
+    return status;
+}
+
+int dsvl_layout_find(dsvl_layout *layout, const uint8_t *pixels, int width, int height,
+                     double pixels_per_point, const dsvl_words *words, const double origin[2],
+                     dsvl_error *err)
+{
+    const page p = {pixels_per_point, words && words->count ? words : NULL, origin, width, height};
+    dsvl_ink ink = {0};
+    work w = {.ink = &ink};
+    int status = -1;
+    memset(layout, 0, sizeof *layout);
+    if (dsvl_ink_find(&ink, pixels, width, height, pixels_per_point, err)) return -1;
+    memcpy(layout->paper, ink.paper, sizeof layout->paper);
+    const double per_point = pixels_per_point / ink.cell;
+    w.em = ink.em > 0 ? ink.em : 10 * per_point;
+    w.rule_used = dsvl_alloc_zero(ink.rule_count, 1);
+    if (!w.rule_used) {
+        dsvl_fail_memory(err, ink.rule_count);
+        goto out;
+    }
+    if (dsvl_runs_find(&w, p.words, per_point, origin, err) || dsvl_layout_ruled(&w, err) ||
+        dsvl_layout_figures(&w, err) || dsvl_layout_rows(&w, err) || sort_parts(&w, err))
+        goto out;
+    status = finish(layout, &w, &p, err);
+out:
+    dsvl_ink_free(&ink);
+    dsvl_dealloc(w.rule_used);
+    dsvl_dealloc(w.runs.data);
+    dsvl_dealloc(w.parts);
+    if (status) dsvl_layout_free(layout);
+    return status;
+}
+
+void dsvl_layout_free(dsvl_layout *layout)
+{
+    for (size_t i = 0; i < layout->count; i++) dsvl_dealloc(layout->parts[i].cuts);
+    dsvl_dealloc(layout->parts);
+    memset(layout, 0, sizeof *layout);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the layout: layout.c (assembly), layout_runs.c (runs of type), layout_ruled.c (tables
+ * and charts by their lines), layout_rows.c (tables by alignment, columns of text), layout_order.c (reading
+ * order). */
+#ifndef DSVL_FILTERS_LAYOUT_PRIVATE_H
+#define DSVL_FILTERS_LAYOUT_PRIVATE_H
+
+#include "filters/layout.h"
+
+/* A run of type: words close together on one line. Or a solid: a bar, a drawing. Cells. */
+typedef struct run {
+    dsvl_cells box;
+    bool solid;
+    int part; /* index of the part that took it, -1: none yet, -2: it belongs to no part */
+} run;
+
+typedef struct runs {
+    run *data;
+    size_t count;
+} runs;
+
+/* A part while the page is being looked at. */
+typedef struct part {
+    dsvl_part_kind kind;
+    dsvl_cells box;
+    int column; /* text: parts of one column follow each other; -1: none */
+    int index;  /* before sorting */
+} part;
+
+typedef struct work {
+    const dsvl_ink *ink;
+    double em; /* cells */
+    runs runs;
+    part *parts;
+    size_t part_count, part_capacity;
+    bool *rule_used; /* [ink->rule_count] */
+    int columns;     /* columns of text numbered so far */
+} work;
+
+/* Runs of the page from its words and from the pieces of ink outside them; solids from ink. */
+int dsvl_runs_find(work *w, const dsvl_words *words, double cells_per_point, const double origin[2],
+                   dsvl_error *err);
+
+/* Add a part and give it the free runs whose middle it holds. Its index, or -1. */
+int dsvl_layout_add(work *w, dsvl_part_kind kind, const dsvl_cells *box, dsvl_error *err);
+
+/* Tables by their rules, then figures. */
+int dsvl_layout_ruled(work *w, dsvl_error *err);
+int dsvl_layout_figures(work *w, dsvl_error *err);
+
+/* Tables by alignment and blocks of text of the runs that are left. */
+int dsvl_layout_rows(work *w, dsvl_error *err);
+
+/* Whether the runs within a box stand in rows and columns. */
+int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_error *err);
+
+/* Sort parts into reading order. */
+int dsvl_layout_order(part *parts, size_t count, dsvl_error *err);
+
+static inline int dsvl_overlap(int a0, int a1, int b0, int b1)
+{
+    return (a1 < b1 ? a1 : b1) - (a0 > b0 ? a0 : b0);
+}
+
+#endif

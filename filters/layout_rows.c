@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables without rules, columns of text, and blocks of text, from where runs stand. The runs of a node of the
+ * page are cut into bands: stretches between empty lines. Bands that leave the same gutters free make a
+ * chain, which is a table when its strips are short and many, and columns of text when they are wide and
+ * filled. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/layout_private.h"
+#include "lib/alloc.h"
+
+/* All in em. */
+static const double GUTTER = 0.6;        /* least width of a gutter that several bands share */
+static const double ROW_GAP = 2.4;       /* rows of a table stand no further apart */
+static const double COLUMN_WIDTH = 10.5; /* narrower strips are no columns of text */
+static const double COLUMN_FILL = 0.72;  /* of their width, what lines of text fill on average */
+static const double BLOCK_GAP = 1.5;     /* a wider gap ends a block of text */
+
+enum { MAX_STRIPS = 64 };
+
+/* x-ranges, ascending and apart */
+typedef struct ranges {
+    int count;
+    int x0[MAX_STRIPS], x1[MAX_STRIPS];
+} ranges;
+
+typedef struct band {
+    int y0, y1;
+    size_t first, count; /* of the node's runs */
+} band;
+
+typedef struct node {
+    work *w;
+    size_t *ids; /* runs, by band */
+    size_t count;
+    band *bands;
+    size_t band_count;
+} node;
+
+typedef enum verdict { PLAIN, TABLE, COLUMNS } verdict;
+
+static const dsvl_cells *box_of(const node *n, size_t i)
+{
+    return &n->w->runs.data[n->ids[i]].box;
+}
+
+/* Add a range; those nearer than gap become one. False: too many. */
+static bool add_range(ranges *r, int x0, int x1, int gap)
+{
+    int i = 0, j;
+    while (i < r->count && r->x1[i] + gap <= x0) i++;
+    for (j = i; j < r->count && r->x0[j] < x1 + gap; j++) {
+        if (r->x0[j] < x0) x0 = r->x0[j];
+        if (r->x1[j] > x1) x1 = r->x1[j];
+    }
+    if (i == j && r->count == MAX_STRIPS) return false;
+    size_t rest = (size_t)(r->count - j) * sizeof *r->x0;
+    memmove(r->x0 + i + 1, r->x0 + j, rest);
+    memmove(r->x1 + i + 1, r->x1 + j, rest);
+    r->count += i + 1 - j;
+    r->x0[i] = x0;
+    r->x1[i] = x1;
+    return true;
+}
+
+static bool add_band(const node *n, ranges *r, const band *b)
+{
+    int gap = (int)(GUTTER * n->w->em + 0.5);
+    for (size_t i = b->first; i < b->first + b->count; i++) {
+        if (!add_range(r, box_of(n, i)->x0, box_of(n, i)->x1, gap)) return false;
+    }
+    return true;
+}
+
+/* ---- bands ---- */
+
+static int compare_ids(const void *a, const void *b, void *runs_)
+{
+    const run *runs_data = runs_;
+    const dsvl_cells *x = &runs_data[*(const size_t *)a].box, *y = &runs_data[*(const size_t *)b].box;
+    if (x->y0 != y->y0) return x->y0 < y->y0 ? -1 : 1;
+    return x->x0 < y->x0 ? -1 : x->x0 > y->x0;
+}
+
+/* Runs sorted from top to bottom, in bands. A run counts without the uppermost and lowest sixth of its
+ * height: ascenders reach into the line above where type is set tight. */
+static int find_bands(node *n, dsvl_error *err)
+{
+    qsort_r(n->ids, n->count, sizeof *n->ids, compare_ids, n->w->runs.data);
+    n->bands = dsvl_alloc(n->count, sizeof *n->bands);
+    if (!n->bands) return dsvl_fail_memory(err, n->count * sizeof *n->bands);
+    int end = -1;
+    n->band_count = 0;
+    for (size_t i = 0; i < n->count; i++) {
+        const dsvl_cells *b = box_of(n, i);
+        int inset = (b->y1 - b->y0) / 6;
+        band *last = n->band_count ? &n->bands[n->band_count - 1] : NULL;
+        if (!last || b->y0 + inset >= end) {
+            n->bands[n->band_count++] = (band){b->y0, b->y1, i, 1};
+            end = b->y1 - inset;
+            continue;
+        }
+        last->count++;
+        if (b->y1 > last->y1) last->y1 = b->y1;
+        if (b->y1 - inset > end) end = b->y1 - inset;
+    }
+    return 0;
+}
+
+/* ---- what a chain of bands is ---- */
+
+typedef struct strip {
+    size_t lines;
+    double width, fill;
+    bool text; /* as columns of text are */
+} strip;
+
+static int strip_of(const ranges *r, const dsvl_cells *b)
+{
+    int s = 0, middle = (b->x0 + b->x1) / 2;
+    while (s + 1 < r->count && middle >= r->x1[s]) s++;
+    return s;
+}
+
+/* Lines of a strip are its runs; runs side by side within it, parted by a wide space, are one line. */
+static void measure_strips(const node *n, size_t from, size_t to, const ranges *r, strip *strips)
+{
+    const double em = n->w->em;
+    double sum[MAX_STRIPS] = {0};
+    int last_y[MAX_STRIPS];
+    memset(strips, 0, (size_t)r->count * sizeof *strips);
+    for (int s = 0; s < r->count; s++) last_y[s] = -1;
+    for (size_t i = n->bands[from].first; i < n->bands[to - 1].first + n->bands[to - 1].count; i++) {
+        const dsvl_cells *b = box_of(n, i);
+        int s = strip_of(r, b), y = (b->y0 + b->y1) / 2;
+        sum[s] += b->x1 - b->x0;
+        if (last_y[s] < 0 || abs(y - last_y[s]) > 0.4 * em) strips[s].lines++;
+        last_y[s] = y;
+    }
+    for (int s = 0; s < r->count; s++) {
+        strips[s].width = (r->x1[s] - r->x0[s]) / em;
+        strips[s].fill = strips[s].lines ? sum[s] / (double)strips[s].lines / (r->x1[s] - r->x0[s]) : 0;
+        strips[s].text =
+            strips[s].width >= COLUMN_WIDTH && strips[s].lines >= 4 && strips[s].fill >= COLUMN_FILL;
+    }
+}
+
+/* How many bands have print in more than one strip; *tall: how many of them hold several lines. */
+static size_t count_rows(const node *n, size_t from, size_t to, const ranges *r, size_t *tall)
+{
+    size_t rows = 0;
+    *tall = 0;
+    for (size_t b = from; b < to; b++) {
+        int first = -1;
+        bool many = false;
+        for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++) {
+            int s = strip_of(r, box_of(n, i));
+            if (first < 0) first = s;
+            many |= s != first;
+        }
+        rows += many;
+        *tall += many && n->bands[b].y1 - n->bands[b].y0 > 4 * n->w->em;
+    }
+    return rows;
+}
+
+/* Columns of text are split at *gutter: the widest with such columns on both sides. */
+static verdict judge(const node *n, size_t from, size_t to, const ranges *r, int *gutter)
+{
+    strip strips[MAX_STRIPS];
+    size_t tall, rows = count_rows(n, from, to, r, &tall);
+    int texts = 0, first = -1, last = -1, widest = -1;
+    if (r->count < 2) return PLAIN;
+    measure_strips(n, from, to, r, strips);
+    for (int s = 0; s < r->count; s++) {
+        if (!strips[s].text) continue;
+        if (first < 0) first = s;
+        last = s;
+        texts++;
+    }
+    bool flows = texts >= 2 || (tall && texts);
+    if (flows) {
+        int low = texts >= 2 ? first : 0, high = texts >= 2 ? last : r->count - 1;
+        for (int g = low; g < high; g++) {
+            int width = r->x0[g + 1] - r->x1[g];
+            if (widest < 0 || width > r->x0[widest + 1] - r->x1[widest]) widest = g;
+        }
+        *gutter = (r->x1[widest] + r->x0[widest + 1]) / 2;
+        return COLUMNS;
+    }
+    return rows >= 3 || (rows == 2 && r->count >= 3) ? TABLE : PLAIN;
+}
+
+/* ---- chains ---- */
+
+static int row_gap(const node *n, size_t b)
+{
+    return n->bands[b].y0 - n->bands[b - 1].y1;
+}
+
+static size_t own_ranges(const node *n, size_t b)
+{
+    ranges r = {0};
+    if (!add_band(n, &r, &n->bands[b])) return 0;
+    return (size_t)r.count;
+}
+
+/* Whether a band that crosses the chain's gutters may stand inside a table: a heading over some rows. */
+static bool is_inner_heading(const node *n, size_t from, size_t b, const ranges *r)
+{
+    const double em = n->w->em;
+    if (b + 1 >= n->band_count || own_ranges(n, b) != 1 || own_ranges(n, b + 1) < 2) return false;
+    const dsvl_cells *box = box_of(n, n->bands[b].first);
+    int left = r->x0[0], right = r->x1[r->count - 1];
+    bool placed = abs(box->x0 - left) < em || abs(box->x0 + box->x1 - left - right) < 2 * em;
+    double usual = b - from > 1 ? (n->bands[b - 1].y0 - n->bands[from].y0) / (double)(b - 1 - from) - em : em;
+    double limit = usual * 1.5 > 1.3 * em ? usual * 1.5 : 1.3 * em;
+    return placed && box->x1 - box->x0 < 0.75 * (right - left) && row_gap(n, b) <= limit &&
+           row_gap(n, b + 1) <= limit;
+}
+
+/* The end of the chain that begins at a band, and the strips of it. */
+static size_t grow_chain(const node *n, size_t from, bool headings, ranges *strips)
+{
+    const double em = n->w->em;
+    ranges r = {0};
+    size_t b = from, last = from + 1; /* last: behind the last band of several runs */
+    if (!add_band(n, &r, &n->bands[from])) return from;
+    *strips = r;
+    for (b = from + 1; b < n->band_count; b++) {
+        ranges next = r;
+        double usual =
+            b - from > 1 ? (n->bands[b - 1].y0 - n->bands[from].y0) / (double)(b - 1 - from) - em : 0;
+        double limit = usual * 1.8 > ROW_GAP * em ? usual * 1.8 : ROW_GAP * em;
+        if (row_gap(n, b) > limit) break;
+        bool room = add_band(n, &next, &n->bands[b]);
+        if (!room || next.count < 2 || (r.count >= 4 && (next.count - 1) * 2 < r.count - 1)) {
+            if (!room || !headings || b != last || !is_inner_heading(n, from, b, &r)) break;
+            continue;
+        }
+        r = next;
+        /* A further line of a cell stands close under its first. */
+        if (own_ranges(n, b) >= 2 || (b == last && row_gap(n, b) < 0.6 * em)) last = b + 1, *strips = r;
+    }
+    return last;
+}
+
+/* ---- columns and blocks ---- */
+
+static int segment(work *w, const size_t *ids, size_t count, int depth, dsvl_error *err);
+
+static int add_text(const node *n, size_t from, size_t to, dsvl_error *err)
+{
+    const double em = n->w->em;
+    int column = n->w->columns++;
+    while (from < to) {
+        dsvl_cells box = *box_of(n, n->bands[from].first);
+        size_t b = from;
+        for (; b < to && (b == from || row_gap(n, b) <= BLOCK_GAP * em); b++) {
+            for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++)
+                dsvl_cells_join(&box, box_of(n, i));
+        }
+        int added = dsvl_layout_add(n->w, DSVL_PART_TEXT, &box, err);
+        if (added < 0) return -1;
+        n->w->parts[added].column = column;
+        from = b;
+    }
+    return 0;
+}
+
+static int add_table(const node *n, size_t from, size_t to, dsvl_error *err)
+{
+    dsvl_cells box = *box_of(n, n->bands[from].first);
+    size_t end = n->bands[to - 1].first + n->bands[to - 1].count;
+    for (size_t i = n->bands[from].first; i < end; i++) dsvl_cells_join(&box, box_of(n, i));
+    return dsvl_layout_add(n->w, DSVL_PART_TABLE, &box, err) < 0 ? -1 : 0;
+}
+
+/* Bands of columns of text: the runs left of the gutter, then those right of it. */
+static int split_columns(const node *n, size_t from, size_t to, int gutter, int depth, dsvl_error *err)
+{
+    size_t first = n->bands[from].first, count = n->bands[to - 1].first + n->bands[to - 1].count - first,
+           left = 0;
+    size_t *ids = dsvl_alloc(count, sizeof *ids);
+    if (!ids) return dsvl_fail_memory(err, count * sizeof *ids);
+    for (size_t i = first; i < first + count; i++) {
+        const dsvl_cells *b = box_of(n, i);
+        if (b->x0 + b->x1 < 2 * gutter) ids[left++] = n->ids[i];
+    }
+    size_t right = left;
+    for (size_t i = first; i < first + count; i++) {
+        const dsvl_cells *b = box_of(n, i);
+        if (b->x0 + b->x1 >= 2 * gutter) ids[right++] = n->ids[i];
+    }
+    int status =
+        segment(n->w, ids, left, depth + 1, err) || segment(n->w, ids + left, right - left, depth + 1, err);
+    dsvl_dealloc(ids);
+    return status ? -1 : 0;
+}
+
+/* Columns go on, above and below, with bands that leave the gutter free. */
+static void widen_columns(const node *n, size_t *from, size_t *to, size_t least, int gutter)
+{
+    const double em = n->w->em;
+    for (int side = 0; side < 2; side++) {
+        for (;;) {
+            if (side == 0 ? *from <= least : *to >= n->band_count) break;
+            size_t b = side == 0 ? *from - 1 : *to;
+            bool free_ = row_gap(n, side == 0 ? b + 1 : b) <= 2.5 * em;
+            for (size_t i = n->bands[b].first; free_ && i < n->bands[b].first + n->bands[b].count; i++)
+                free_ = box_of(n, i)->x1 <= gutter || box_of(n, i)->x0 >= gutter;
+            if (!free_) break;
+            if (side == 0)
+                --*from;
+            else
+                ++*to;
+        }
+    }
+}
+
+static int segment_bands(const node *n, int depth, dsvl_error *err)
+{
+    size_t text = 0; /* bands from here on are text so far */
+    for (size_t b = 0; b < n->band_count;) {
+        ranges strips;
+        int gutter = 0;
+        size_t first = b, end = b + 1;
+        verdict v = PLAIN;
+        if (own_ranges(n, b) >= 2) {
+            end = grow_chain(n, b, false, &strips);
+            v = end > b ? judge(n, b, end, &strips, &gutter) : PLAIN;
+            if (v != COLUMNS) {
+                ranges with;
+                size_t longer = grow_chain(n, b, true, &with);
+                if (longer > end && judge(n, b, longer, &with, &gutter) == TABLE) end = longer, v = TABLE;
+            }
+        }
+        if (v == COLUMNS) {
+            widen_columns(n, &first, &end, text, gutter);
+            if (depth >= 6 || (first == 0 && end == n->band_count && depth > 0 && n->count < 2)) v = PLAIN;
+        }
+        if (v == PLAIN) {
+            b++;
+            continue;
+        }
+        if (text < first && add_text(n, text, first, err)) return -1;
+        if (v == TABLE ? add_table(n, first, end, err) : split_columns(n, first, end, gutter, depth, err))
+            return -1;
+        text = b = end;
+    }
+    return text < n->band_count ? add_text(n, text, n->band_count, err) : 0;
+}
+
+static int segment(work *w, const size_t *ids, size_t count, int depth, dsvl_error *err)
+{
+    node n = {.w = w, .count = count};
+    int status = -1;
+    if (count == 0) return 0;
+    n.ids = dsvl_alloc(count, sizeof *n.ids);
+    if (!n.ids) return dsvl_fail_memory(err, count * sizeof *n.ids);
+    memcpy(n.ids, ids, count * sizeof *ids);
+    if (find_bands(&n, err) == 0) status = segment_bands(&n, depth, err);
+    dsvl_dealloc(n.ids);
+    dsvl_dealloc(n.bands);
+    return status;
+}
+
+static size_t *free_runs(const work *w, const dsvl_cells *box, size_t *count)
+{
+    size_t *ids = dsvl_alloc(w->runs.count, sizeof *ids);
+    *count = 0;
+    for (size_t i = 0; ids && i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        if (!r->solid && r->part == -1 && (!box || dsvl_cells_hold(box, &r->box, 0))) ids[(*count)++] = i;
+    }
+    return ids;
+}
+
+int dsvl_layout_rows(work *w, dsvl_error *err)
+{
+    size_t count;
+    size_t *ids = free_runs(w, NULL, &count);
+    if (!ids) return dsvl_fail_memory(err, w->runs.count * sizeof *ids);
+    int status = segment(w, ids, count, 0, err);
+    dsvl_dealloc(ids);
+    return status;
+}
+
+int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_error *err)
+{
+    node n = {.w = w};
+    int status = -1;
+    *tabular = false;
+    n.ids = free_runs(w, box, &n.count);
+    if (!n.ids) return dsvl_fail_memory(err, w->runs.count * sizeof *n.ids);
+    if (find_bands(&n, err)) goto out;
+    ranges all = {0};
+    size_t rows = 0, tall;
+    int gutter;
+    bool room = true;
+    for (size_t b = 0; b < n.band_count; b++) {
+        if (own_ranges(&n, b) < 2) continue; /* headings over some rows may cross gutters */
+        rows++;
+        room = room && add_band(&n, &all, &n.bands[b]);
+    }
+    if (rows && room && rows * 2 >= n.band_count) {
+        strip strips[MAX_STRIPS];
+        measure_strips(&n, 0, n.band_count, &all, strips);
+        *tabular = all.count >= 2 && (judge(&n, 0, n.band_count, &all, &gutter) != COLUMNS);
+        (void)tall;
+    }
+    status = 0;
+out:
+    dsvl_dealloc(n.ids);
+    dsvl_dealloc(n.bands);
+    return status;
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables and figures by what is drawn: groups of rules that touch make grids, frames and axes; rules of like
+ * length one above the other make tables with horizontal rules; solids with the rules and short labels about
+ * them make figures. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/layout_private.h"
+#include "lib/alloc.h"
+
+/* All in em. */
+static const double SAME_END = 1.2;  /* rules of like length differ by less at either end */
+static const double LONG_LINE = 14;  /* a longer run is a line of text, not a label */
+static const double FIGURE_GAP = 3;  /* solids of one figure stand nearer */
+static const double LABEL_GAP = 1.8; /* labels stand nearer to what they label */
+static const double FIGURE_WIDTH = 4, FIGURE_HEIGHT = 2.5;
+
+static bool is_horizontal(const dsvl_cells *r)
+{
+    return r->x1 - r->x0 >= r->y1 - r->y0;
+}
+
+/* ---- groups of touching rules ---- */
+
+typedef struct group {
+    dsvl_cells box;
+    int across, down; /* different heights of horizontal rules, different places of vertical ones */
+} group;
+
+static int32_t root(int32_t *parent, int32_t i)
+{
+    while (parent[i] != i) i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+static int compare_int(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* Different values, those nearer than gap counted once. */
+static int count_places(int *places, int n, int gap)
+{
+    int different = 0;
+    qsort(places, (size_t)n, sizeof *places, compare_int);
+    for (int i = 0; i < n; i++) {
+        if (i == 0 || places[i] - places[i - 1] > gap) different++;
+    }
+    return different;
+}
+
+/* group_of[rule]: index into groups. */
+static int group_rules(const work *w, int32_t *group_of, group *groups, size_t *count, dsvl_error *err)
+{
+    const dsvl_ink *ink = w->ink;
+    const size_t n = ink->rule_count;
+    const int margin = (int)(0.3 * w->em) > 2 ? (int)(0.3 * w->em) : 2;
+    int *places = dsvl_alloc(n, sizeof *places);
+    if (!places) return dsvl_fail_memory(err, n * sizeof *places);
+    for (size_t i = 0; i < n; i++) {
+        group_of[i] = (int32_t)i;
+        for (size_t j = 0; j < i; j++) {
+            if (!dsvl_cells_touch(&ink->rules[i], &ink->rules[j], margin)) continue;
+            int32_t a = root(group_of, (int32_t)i), b = root(group_of, (int32_t)j);
+            group_of[a > b ? a : b] = a > b ? b : a;
+        }
+    }
+    for (size_t i = 0; i < n; i++) group_of[i] = root(group_of, (int32_t)i);
+    *count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (group_of[i] != (int32_t)i) continue;
+        group *g = &groups[*count];
+        g->box = ink->rules[i];
+        int across = 0, down = 0;
+        for (size_t j = i; j < n; j++) {
+            if (group_of[j] != (int32_t)i) continue;
+            dsvl_cells_join(&g->box, &ink->rules[j]);
+            if (is_horizontal(&ink->rules[j])) places[across++] = (ink->rules[j].y0 + ink->rules[j].y1) / 2;
+        }
+        g->across = count_places(places, across, (int)(0.4 * w->em));
+        for (size_t j = i; j < n; j++) {
+            if (group_of[j] == (int32_t)i && !is_horizontal(&ink->rules[j]))
+                places[down++] = (ink->rules[j].x0 + ink->rules[j].x1) / 2;
+        }
+        g->down = count_places(places, down, (int)(0.4 * w->em));
+        for (size_t j = n; j-- > i;) {
+            if (group_of[j] == (int32_t)i) group_of[j] = -1 - (int32_t)*count;
+        }
+        ++*count;
+    }
+    for (size_t i = 0; i < n; i++) group_of[i] = -1 - group_of[i];
+    dsvl_dealloc(places);
+    return 0;
+}
+
+/* Print and drawing within a box. */
+static void count_inside(const work *w, const dsvl_cells *box, int *type, int *solids)
+{
+    *type = *solids = 0;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        if (!dsvl_cells_hold(box, &r->box, 0)) continue;
+        if (!r->solid)
+            ++*type;
+        else if (r->box.x1 - r->box.x0 < 0.95 * (box->x1 - box->x0) ||
+                 r->box.y1 - r->box.y0 < 0.95 * (box->y1 - box->y0))
+            ++*solids;
+    }
+}
+
+/* Whether rules as a group make a table. */
+static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
+{
+    int type, solids;
+    *table = false;
+    count_inside(w, &g->box, &type, &solids);
+    if (type < 2 || g->across < 2 || g->across + g->down < 4 || solids * 3 > type) return 0;
+    if (g->across >= 3 && g->down >= 3) {
+        /* A chart's plot area has grid lines too, but its print stands outside. */
+        int cells = (g->across - 1) * (g->down - 1);
+        *table = type * 3 >= cells || solids == 0;
+        return 0;
+    }
+    return dsvl_layout_tabular(w, &g->box, table, err);
+}
+
+static int take_table(work *w, const dsvl_cells *box, dsvl_error *err)
+{
+    if (dsvl_layout_add(w, DSVL_PART_TABLE, box, err) < 0) return -1;
+    for (size_t i = 0; i < w->ink->rule_count; i++) {
+        if (dsvl_cells_hold(box, &w->ink->rules[i], 2)) w->rule_used[i] = true;
+    }
+    return 0;
+}
+
+/* ---- tables with horizontal rules only ---- */
+
+typedef struct sheaf {
+    const dsvl_cells **rules; /* from top to bottom, of like length */
+    size_t count;
+} sheaf;
+
+static int compare_rules(const void *a, const void *b)
+{
+    const dsvl_cells *x = *(const dsvl_cells *const *)a, *y = *(const dsvl_cells *const *)b;
+    return x->y0 != y->y0 ? x->y0 - y->y0 : x->x0 - y->x0;
+}
+
+/* Print that sticks out of the rules' length is not between them: 1 if all is inside, 0 if there is none. */
+static int enclosed(const work *w, const dsvl_cells *between)
+{
+    int found = 0;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        int y = (r->box.y0 + r->box.y1) / 2;
+        if (r->solid || y < between->y0 || y >= between->y1) continue;
+        if (dsvl_overlap(r->box.x0, r->box.x1, between->x0, between->x1) <= 0) continue;
+        if (r->box.x0 < between->x0 - w->em || r->box.x1 > between->x1 + w->em) return -1;
+        found = 1;
+    }
+    return found;
+}
+
+/* The longest stretches of a sheaf between whose rules print stands in rows and columns. */
+static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
+{
+    for (size_t i = 0; i + 1 < s->count;) {
+        dsvl_cells whole = *s->rules[i];
+        size_t j = i, end = i; /* end: the last rule of the table so far */
+        for (; j + 1 < s->count; j++) {
+            dsvl_cells between = {s->rules[i]->x0, s->rules[j]->y1, s->rules[i]->x1, s->rules[j + 1]->y0};
+            bool tabular = false;
+            int inside = enclosed(w, &between);
+            if (inside < 0) break;
+            if (inside > 0 && dsvl_layout_tabular(w, &between, &tabular, err)) return -1;
+            /* A heading over some rows, between two rules, and the two rules of a double one. */
+            bool narrow = between.y1 - between.y0 < 3 * w->em;
+            if (!tabular && !(narrow && end > i) && !(inside == 0 && narrow)) break;
+            if (tabular) end = j + 1;
+        }
+        if (end > i) {
+            while (end + 1 < s->count && s->rules[end + 1]->y0 - s->rules[end]->y1 < 0.5 * w->em) end++;
+            dsvl_cells_join(&whole, s->rules[end]);
+            bool tabular;
+            if (dsvl_layout_tabular(w, &whole, &tabular, err)) return -1;
+            if (tabular && take_table(w, &whole, err)) return -1;
+        }
+        i = end > i ? end + 1 : i + 1;
+    }
+    return 0;
+}
+
+/* Rules that no grid has, by like length. */
+static int ruled_by_lines(work *w, dsvl_error *err)
+{
+    const size_t n = w->ink->rule_count;
+    const double same = SAME_END * w->em;
+    const dsvl_cells **order = dsvl_alloc(n, sizeof *order);
+    bool *seen = dsvl_alloc_zero(n, 1);
+    const dsvl_cells **like = dsvl_alloc(n, sizeof *like);
+    int status = -1;
+    if (!order || !seen || !like) {
+        dsvl_fail_memory(err, n * sizeof *order);
+        goto out;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const dsvl_cells *r = &w->ink->rules[i];
+        if (!w->rule_used[i] && is_horizontal(r) && r->x1 - r->x0 > 6 * w->em) order[count++] = r;
+    }
+    qsort(order, count, sizeof *order, compare_rules);
+    for (size_t i = 0; i < count; i++) {
+        if (seen[i]) continue;
+        sheaf s = {like, 0};
+        for (size_t j = i; j < count; j++) {
+            if (seen[j] || abs(order[j]->x0 - order[i]->x0) > same || abs(order[j]->x1 - order[i]->x1) > same)
+                continue;
+            seen[j] = true;
+            s.rules[s.count++] = order[j];
+        }
+        if (s.count >= 2 && tables_of_sheaf(w, &s, err)) goto out;
+    }
+    status = 0;
+out:
+    dsvl_dealloc(order);
+    dsvl_dealloc(seen);
+    dsvl_dealloc(like);
+    return status;
+}
+
+int dsvl_layout_ruled(work *w, dsvl_error *err)
+{
+    const size_t n = w->ink->rule_count;
+    if (n == 0) return 0;
+    int32_t *group_of = dsvl_alloc(n, sizeof *group_of);
+    group *groups = dsvl_alloc(n, sizeof *groups);
+    size_t count = 0;
+    int status = -1;
+    if (!group_of || !groups) {
+        dsvl_fail_memory(err, n * sizeof *groups);
+        goto out;
+    }
+    if (group_rules(w, group_of, groups, &count, err)) goto out;
+    for (size_t g = 0; g < count; g++) {
+        bool table;
+        if (is_grid(w, &groups[g], &table, err)) goto out;
+        if (table && take_table(w, &groups[g].box, err)) goto out;
+    }
+    status = ruled_by_lines(w, err);
+out:
+    dsvl_dealloc(group_of);
+    dsvl_dealloc(groups);
+    return status;
+}
+
+/* ---- figures ---- */
+
+/* A run that stands in a block of text: it is long, or a long one is right above or below it. */
+static bool in_text(const work *w, size_t i)
+{
+    const dsvl_cells *a = &w->runs.data[i].box;
+    const double em = w->em;
+    if (a->x1 - a->x0 > LONG_LINE * em) return true;
+    for (size_t j = 0; j < w->runs.count; j++) {
+        const run *r = &w->runs.data[j];
+        if (r->solid || r->box.x1 - r->box.x0 <= LONG_LINE * em) continue;
+        int apart = -dsvl_overlap(a->y0, a->y1, r->box.y0, r->box.y1);
+        if (apart <= 0.8 * em && dsvl_overlap(a->x0, a->x1, r->box.x0, r->box.x1) > 0) return true;
+    }
+    return false;
+}
+
+static bool is_free_solid(const run *r)
+{
+    return r->solid && r->part == -1;
+}
+
+/* Grow a figure by the rules and labels about it. */
+static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
+{
+    const double em = w->em;
+    const dsvl_ink *ink = w->ink;
+    for (bool more = true; more;) { /* axes and grid lines reach from bar to bar, and frames about them */
+        more = false;
+        for (size_t i = 0; i < ink->rule_count; i++) {
+            const dsvl_cells *r = &ink->rules[i];
+            if (w->rule_used[i] || !dsvl_cells_touch(box, r, (int)em)) continue;
+            dsvl_cells wide = *box;
+            dsvl_cells_join(&wide, r);
+            if (memcmp(&wide, box, sizeof wide) == 0) continue;
+            /* A rule of the page that passes by is not the figure's. */
+            if (is_horizontal(r) ? r->x1 - r->x0 > 2.5 * (box->x1 - box->x0) + 6 * em
+                                 : r->y1 - r->y0 > 2.5 * (box->y1 - box->y0) + 6 * em)
+                continue;
+            *box = wide;
+            more = true;
+        }
+    }
+    for (int round = 0; round < 3; round++) {
+        dsvl_cells core = *box;
+        double gap = round == 0 ? LABEL_GAP * em : 0.9 * em;
+        for (size_t i = 0; i < w->runs.count; i++) {
+            const run *r = &w->runs.data[i];
+            if (r->part != -1 || taken[i] || !dsvl_cells_touch(&core, &r->box, (int)gap)) continue;
+            bool inside = dsvl_cells_hold(&core, &r->box, 0);
+            if (!inside && (r->solid || in_text(w, i))) continue;
+            taken[i] = true;
+            dsvl_cells_join(box, &r->box);
+        }
+    }
+}
+
+/* Solids near each other, as box; they are marked as taken. */
+static dsvl_cells cluster(const work *w, size_t first, bool *taken)
+{
+    dsvl_cells box = w->runs.data[first].box;
+    const int gap = (int)(FIGURE_GAP * w->em);
+    taken[first] = true;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < w->runs.count; i++) {
+            const run *r = &w->runs.data[i];
+            if (taken[i] || !is_free_solid(r) || !dsvl_cells_touch(&box, &r->box, gap)) continue;
+            taken[i] = more = true;
+            dsvl_cells_join(&box, &r->box);
+        }
+    }
+    return box;
+}
+
+int dsvl_layout_figures(work *w, dsvl_error *err)
+{
+    const double em = w->em;
+    bool *taken = dsvl_alloc_zero(w->runs.count, 1);
+    int status = -1;
+    if (!taken) return dsvl_fail_memory(err, w->runs.count);
+    for (size_t i = 0; i < w->runs.count; i++) {
+        if (taken[i] || !is_free_solid(&w->runs.data[i])) continue;
+        dsvl_cells box = cluster(w, i, taken), core = box;
+        grow_figure(w, &box, taken);
+        bool large = box.x1 - box.x0 >= FIGURE_WIDTH * em && box.y1 - box.y0 >= FIGURE_HEIGHT * em &&
+                     core.y1 - core.y0 >= 1.2 * em;
+        if (!large) { /* ornaments; a bullet or a box beside text is read with it */
+            if (core.x1 - core.x0 > 3 * em) w->runs.data[i].part = -2;
+            continue;
+        }
+        if (dsvl_layout_add(w, DSVL_PART_FIGURE, &box, err) < 0) goto out;
+    }
+    status = 0;
+out:
+    dsvl_dealloc(taken);
+    return status;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From letters or words to runs: stretches of one line without a gap as wide as a column's; and the solids
+ * among the ink, which are bars, slices and drawings. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/layout_private.h"
+#include "lib/alloc.h"
+
+/* In em: a wider gap parts two runs. Spaces between words are a quarter to three quarters, gaps between
+ * columns one and more. */
+static const double RUN_GAP = 0.9;
+
+static int compare_top(const void *a, const void *b)
+{
+    const run *x = a, *y = b;
+    if (x->box.y0 != y->box.y0) return x->box.y0 < y->box.y0 ? -1 : 1;
+    return x->box.x0 < y->box.x0 ? -1 : x->box.x0 > y->box.x0;
+}
+
+static int32_t root(int32_t *parent, int32_t i)
+{
+    while (parent[i] != i) i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+/* Whether two pieces of type belong to one run: side by side, of like height. em: of the page. */
+static bool linked(const dsvl_cells *a, const dsvl_cells *b, double em)
+{
+    int ha = a->y1 - a->y0, hb = b->y1 - b->y0, low = ha < hb ? ha : hb, tall = ha > hb ? ha : hb;
+    int apart = -dsvl_overlap(a->x0, a->x1, b->x0, b->x1);
+    /* Small and large type have gaps of their own; a letter alone says little of its size. */
+    double size = tall / 0.78;
+    if (size < 0.65 * em) size = 0.65 * em;
+    if (size > 1.3 * em && low * 2 < tall) size = em;
+    return apart <= RUN_GAP * size && dsvl_overlap(a->y0, a->y1, b->y0, b->y1) * 5 >= 2 * low &&
+           (tall <= 3 * low || tall <= 1.3 * em);
+}
+
+/* Join type boxes into runs, in place. */
+static int join_runs(runs *set, double em, dsvl_error *err)
+{
+    int32_t *parent = dsvl_alloc(set->count, sizeof *parent);
+    int tallest = 0;
+    if (!parent) return dsvl_fail_memory(err, set->count * sizeof *parent);
+    qsort(set->data, set->count, sizeof *set->data, compare_top);
+    for (size_t i = 0; i < set->count; i++) {
+        int h = set->data[i].box.y1 - set->data[i].box.y0;
+        if (h > tallest) tallest = h;
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        parent[i] = (int32_t)i;
+        for (size_t j = i; j-- > 0 && set->data[i].box.y0 - set->data[j].box.y0 <= tallest;) {
+            if (!linked(&set->data[i].box, &set->data[j].box, em)) continue;
+            int32_t a = root(parent, (int32_t)i), b = root(parent, (int32_t)j);
+            parent[a > b ? a : b] = a > b ? b : a;
+        }
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        int32_t r = root(parent, (int32_t)i);
+        if (r != (int32_t)i) dsvl_cells_join(&set->data[r].box, &set->data[i].box);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (parent[i] == (int32_t)i) set->data[kept++] = set->data[i];
+    }
+    set->count = kept;
+    dsvl_dealloc(parent);
+    return 0;
+}
+
+static bool is_solid(const dsvl_cells *b, int area, double em)
+{
+    double w = b->x1 - b->x0, h = b->y1 - b->y0;
+    if (w < 0.5 * em || h < 0.5 * em) return false;
+    if (area >= 0.75 * w * h && w * h >= 2.2 * em * em) return true;
+    return (w > 4 * em && h > 3 * em) || (h > 4 * em && w > 2 * em); /* drawings, photographs */
+}
+
+static void add(runs *set, dsvl_cells box, bool solid)
+{
+    set->data[set->count++] = (run){box, solid, -1};
+}
+
+/* Specks are not type; marks such as dots and commas are, once there are letters beside them. covered: cells
+ * of words. */
+static void type_of_ink(runs *set, const dsvl_ink *ink, const uint8_t *covered, double em, bool marks)
+{
+    for (size_t i = 0; i < ink->piece_count; i++) {
+        const dsvl_cells *b = &ink->pieces[i];
+        double h = b->y1 - b->y0, w = b->x1 - b->x0;
+        if (is_solid(b, ink->areas[i], em) || h > 5 * em) continue;
+        if (covered &&
+            covered[(size_t)((b->y0 + b->y1) / 2) * (size_t)ink->width + (size_t)((b->x0 + b->x1) / 2)])
+            continue;
+        bool mark = h < 0.33 * em;
+        if (mark != marks || (mark && w > 2 * em) || (mark && ink->areas[i] < 2 && em > 9)) continue;
+        add(set, *b, false);
+    }
+}
+
+/* Marks widen the run that they touch; one that touches none (a dash alone in a table's cell) stands for
+ * itself. */
+static void attach_marks(runs *set, size_t first, double em)
+{
+    size_t kept = first;
+    int reach = (int)(0.35 * em + 0.5);
+    for (size_t i = first; i < set->count; i++) {
+        run mark = set->data[i];
+        size_t j = 0;
+        while (j < first && !dsvl_cells_touch(&set->data[j].box, &mark.box, reach)) j++;
+        if (j < first)
+            dsvl_cells_join(&set->data[j].box, &mark.box);
+        else if (mark.box.x1 - mark.box.x0 > mark.box.y1 - mark.box.y0 &&
+                 mark.box.x1 - mark.box.x0 >= 0.25 * em)
+            set->data[kept++] = mark;
+    }
+    set->count = kept;
+}
+
+/* Words become runs, and their cells are marked as covered; words without ink (hidden ones) are left out. */
+static void type_of_words(runs *set, const dsvl_ink *ink, const dsvl_words *words, double cells_per_point,
+                          const double origin[2], uint8_t *covered)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        const float *b = words->boxes + 4 * i;
+        dsvl_cells c = {(int)floor((b[0] - origin[0]) * cells_per_point),
+                        (int)floor((b[1] - origin[1]) * cells_per_point),
+                        (int)ceil((b[2] - origin[0]) * cells_per_point),
+                        (int)ceil((b[3] - origin[1]) * cells_per_point)};
+        if (c.x0 < 0) c.x0 = 0;
+        if (c.y0 < 0) c.y0 = 0;
+        if (c.x1 > ink->width) c.x1 = ink->width;
+        if (c.y1 > ink->height) c.y1 = ink->height;
+        if (c.x0 >= c.x1 || c.y0 >= c.y1) continue;
+        /* A word's box is as high as its font's line: cut to its ink, so that lines set tight stay apart. */
+        dsvl_cells inked = {c.x1, c.y1, c.x0, c.y0};
+        for (int y = c.y0; y < c.y1; y++) {
+            for (int x = c.x0; x < c.x1; x++) {
+                size_t at = (size_t)y * (size_t)ink->width + (size_t)x;
+                covered[at] = 1;
+                if (ink->mask[at]) dsvl_cells_join(&inked, &(dsvl_cells){x, y, x + 1, y + 1});
+            }
+        }
+        if (inked.x0 >= inked.x1) continue;
+        int trim = (c.y1 - c.y0) / 6; /* neighbours' descenders */
+        if (inked.y0 < c.y0 + trim && inked.y1 > c.y0 + 2 * trim) inked.y0 = c.y0 + trim;
+        if (inked.y1 > c.y1 - trim / 2 && inked.y0 < c.y1 - 2 * trim) inked.y1 = c.y1 - trim / 2;
+        add(set, (dsvl_cells){c.x0, inked.y0, c.x1, inked.y1}, false);
+    }
+}
+
+/* Of bars one side stands on a common line and the other does not; cells of a shaded row agree in both. */
+static bool is_bar(const dsvl_ink *ink, size_t which)
+{
+    const dsvl_cells *a = &ink->shades[which].box;
+    const int w = a->x1 - a->x0, h = a->y1 - a->y0;
+    for (size_t i = 0; i < ink->shade_count; i++) {
+        const dsvl_cells *b = &ink->shades[i].box;
+        if (i == which || !ink->shades[i].straight) continue;
+        int bw = b->x1 - b->x0, bh = b->y1 - b->y0;
+        if (abs(a->x0 - b->x0) <= 2 && abs(h - bh) <= 3 && abs(w - bw) > 4) return true;
+        if (abs(a->y1 - b->y1) <= 2 && abs(w - bw) <= 3 && abs(h - bh) > 4) return true;
+    }
+    return false;
+}
+
+/* Shades with print on them are grounds unless they are bars; the others, and drawings, are solids. */
+static void add_solids(runs *set, const dsvl_ink *ink, double em)
+{
+    size_t type = set->count;
+    for (size_t i = 0; i < ink->shade_count; i++) {
+        const dsvl_shade *s = &ink->shades[i];
+        size_t printed = 0;
+        for (size_t j = 0; j < type; j++) printed += dsvl_cells_hold(&s->box, &set->data[j].box, 0);
+        if (s->straight && printed && !is_bar(ink, i)) continue;
+        if (!s->straight && s->contrast < 40) continue; /* uneven light */
+        add(set, s->box, true);
+    }
+    for (size_t i = 0; i < ink->piece_count; i++) {
+        if (is_solid(&ink->pieces[i], ink->areas[i], em)) add(set, ink->pieces[i], true);
+    }
+}
+
+int dsvl_runs_find(work *w, const dsvl_words *words, double cells_per_point, const double origin[2],
+                   dsvl_error *err)
+{
+    const dsvl_ink *ink = w->ink;
+    const bool layer = words && words->count;
+    size_t room = ink->piece_count * 2 + ink->shade_count + (layer ? words->count : 0);
+    runs *out = &w->runs;
+    uint8_t *covered = layer ? dsvl_alloc_zero((size_t)ink->width, (size_t)ink->height) : NULL;
+    int status = -1;
+    memset(out, 0, sizeof *out);
+    out->data = dsvl_alloc(room, sizeof *out->data);
+    if (!out->data || (layer && !covered)) {
+        dsvl_fail_memory(err, room * sizeof *out->data);
+        goto out;
+    }
+    if (layer) type_of_words(out, ink, words, cells_per_point, origin, covered);
+    type_of_ink(out, ink, covered, w->em, false);
+    if (join_runs(out, w->em, err)) goto out;
+    size_t first = out->count;
+    type_of_ink(out, ink, covered, w->em, true);
+    attach_marks(out, first, w->em);
+    if (join_runs(out, w->em, err)) goto out;
+    add_solids(out, ink, w->em);
+    status = 0;
+out:
+    dsvl_dealloc(covered);
+    return status;
+}
