@@ -22,7 +22,7 @@ WARN := -Wall -Wextra -Wcast-qual -Wcast-align -Wshadow -Wstrict-aliasing=1 -Wsw
 PKGS := jansson libpcre2-8
 PKGS_FILTERS := cairo libtiff-4 libjpeg
 PKGS_PDF := poppler-glib gio-2.0 cairo
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -MMD -MP $(WARN) $(CFLAGS) $(SAN)
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -I. -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -MMD -MP $(WARN) $(CFLAGS) $(SAN)
 B ?= build
 BIN ?= bin
 LIBOUT ?= lib
@@ -45,19 +45,18 @@ all: $(PROGRAMS) $(LIBOUT)/libdsvl.so
 
 $(B)/kernels/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(B)/kernels/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
-$(B)/kernels/%.o: OMP = -fopenmp
 $(B)/filters/%_avx2.o: ISA = -mavx2 -mfma
 $(B)/filters/%.o: PKGC = $(shell pkg-config --cflags $(PKGS_FILTERS))
 $(B)/filters/source_pdf.o: PKGC = $(shell pkg-config --cflags $(PKGS_PDF))
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo 'CC   $<'
-	@$(CC) $(ALL_CFLAGS) $(OMP) $(ISA) $(PKGC) -c $< -o $@
+	@$(CC) $(ALL_CFLAGS) $(ISA) $(PKGC) -c $< -o $@
 
 $(KERN_SO): $(KERN_O)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
-	@$(CC) -shared -fopenmp $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl-kernels.so -o $@ $^ -ldnnl -lm
+	@$(CC) -shared -pthread $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl-kernels.so -o $@ $^ -ldnnl -lm
 $(B)/libdsvl.a: $(LIB_O)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/libfilters.a: $(FILTER_O)
@@ -78,7 +77,7 @@ $(BIN)/%: $(B)/cmd/%.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 $(B)/tests/%: $(B)/tests/%.o $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
-	@$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -fopenmp -ldnnl
+	@$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -pthread -ldnnl
 
 # What a user types first; it installs what is missing, builds, and reads the table of a shipped report.
 demo: ; @.ci/setup build
