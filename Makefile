@@ -74,10 +74,11 @@ $(BIN)/%: $(B)/cmd/%.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
 	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE)
+$(B)/tests/bench/%.o: PKGC = -fopenmp
 $(B)/tests/%: $(B)/tests/%.o $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
-	@$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -pthread -ldnnl
+	@$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -fopenmp -ldnnl
 
 # What a user types first; it installs what is missing, builds, and reads the table of a shipped report.
 demo: ; @.ci/setup build
