@@ -21,9 +21,10 @@ char *dsvl_folder_path(const char *folder, const char *name)
 
 bool dsvl_folder_has(const char *folder, const char *name)
 {
-    char *path = dsvl_folder_path(folder, name);
-    bool found = path && access(path, F_OK) == 0;
-    dsvl_dealloc(path);
+    int directory = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC); /* needs no memory: absent means absent */
+    if (directory < 0) return false;
+    bool found = faccessat(directory, name, F_OK, 0) == 0;
+    close(directory);
     return found;
 }
 

@@ -6,6 +6,7 @@
 
 #include "filters/tiling.h"
 #include "lib/model.h"
+#include "lib/tile_cache.h"
 #include "tests/unit/check.h"
 #include "tests/unit/fixture.h"
 
@@ -130,8 +131,31 @@ static void check_case(const fixture *f)
     dsvl_model_close(m);
 }
 
+/* Opening and encoding with memory running out at every place in turn: an error, no leak, and no other code.
+ */
+static void memory_runs_out(void)
+{
+    static uint8_t tiles[2 * 45 * 45 * 3];
+    for (long n = 1;; n++) {
+        dsvl_error err = {0};
+        bool fresh;
+        dsvl_alloc_fail_at(n);
+        dsvl_model *m = dsvl_model_open(FIXTURES "/vl2-small", DSVL_PART_VISION, NULL, &err);
+        dsvl_tile_cache *cache = m ? dsvl_tile_cache_new(m, 1 << 20, &err) : NULL;
+        bool done = cache && dsvl_tile_cache_add(cache, tiles, &fresh, &err) &&
+                    dsvl_tile_cache_encode(cache, &err) == 0;
+        dsvl_alloc_fail_at(0);
+        dsvl_tile_cache_free(cache);
+        dsvl_model_close(m);
+        if (done) break;
+        CHECK_MSG(err.code == DSVL_E_MEMORY && n < 2000, "%ld: %s", n, err.message);
+        if (n >= 2000) break;
+    }
+}
+
 int main(void)
 {
+    memory_runs_out();
     CHECK(fixture_each(check_case) >= 20);
     CHECK_MSG(pictures >= 20, "only %d pictures", pictures);
     return CHECK_DONE();
