@@ -41,6 +41,20 @@ failed:
     return NULL;
 }
 
+/* What dsvl-regions says of a part of a page; NULL for a whole page. */
+static json_t *region_of(const dsvl_record *record)
+{
+    static const char *const keys[][2] = {
+        {"region", "region"}, {"kind", "region_kind"}, {"part", "region_part"}, {"crop_pt", DSVL_KEY_CROP}};
+    if (!dsvl_record_get(record, "region_kind")) return NULL;
+    json_t *region = json_object();
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *value = dsvl_record_get(record, keys[i][1]);
+        if (value) json_object_set_new(region, keys[i][0], json_string(value));
+    }
+    return region;
+}
+
 int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error *err)
 {
     const char *document = dsvl_record_get(record, DSVL_KEY_DOCUMENT),
@@ -53,6 +67,7 @@ int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error 
     if (seconds) source->seconds = dsvl_strdup(seconds);
     bool numbered = dsvl_record_int(record, DSVL_KEY_PAGE, 1, LONG_MAX, &page, NULL) == 0;
     if (numbered) source->page = json_integer(page);
+    source->region = region_of(record);
     if (!document == !source->document && !label == !source->label && !seconds == !source->seconds &&
         numbered == !!source->page)
         return 0;
@@ -65,6 +80,7 @@ void dsvl_source_clear(dsvl_source *source)
     json_decref(source->document);
     json_decref(source->page);
     json_decref(source->label);
+    json_decref(source->region);
     dsvl_dealloc(source->seconds);
     memset(source, 0, sizeof *source);
 }
@@ -148,6 +164,7 @@ char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err)
     failed |= json_object_set_new(o, "document", shared(common_document(answer)));
     failed |= json_object_set_new(o, "page", shared(one ? one->page : NULL));
     failed |= json_object_set_new(o, "page_label", shared(one ? one->label : NULL));
+    if (one && one->region) failed |= json_object_set_new(o, "region", shared(one->region));
     if (answer->list) failed |= json_object_set_new(o, "images", images(answer));
     failed |= json_object_set_new(o, "prompt_id", shared(answer->prompt_id));
     char *prompt = dsvl_utf8(answer->prompt, strlen(answer->prompt));

@@ -9,7 +9,8 @@
 /* Where an image came from. All owned; NULL where the record does not say. */
 typedef struct dsvl_source {
     json_t *document, *page, *label; /* string, number, string */
-    char *seconds;                   /* "rasterize=0.05 tile=0.01" */
+    json_t *region; /* {"region", "kind", "part", "crop_pt"}; NULL: the image is a whole page */
+    char *seconds;  /* "rasterize=0.05 tile=0.01" */
 } dsvl_source;
 
 int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error *err);
