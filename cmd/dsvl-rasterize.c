@@ -2,7 +2,6 @@
 /* Documents in, page records out. One document at a time is opened, drawn and closed (rasterize_document), so
  * that all that reads untrusted formats is in one place. */
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -277,18 +276,8 @@ static int check_standard_input(char **files, int count, const char *list_name)
     return CLI_OK;
 }
 
-/* Page buffers come and go by the megabyte: keep them, else the kernel clears fresh memory for every page. */
-static void keep_memory(void)
-{
-#ifdef __GLIBC__
-    mallopt(M_MMAP_THRESHOLD, 64 << 20);
-    mallopt(M_TRIM_THRESHOLD, 128 << 20);
-#endif
-}
-
 int main(int argc, char **argv)
 {
-    keep_memory();
     render = dsvl_render_defaults();
     int count = cli_parse(&program, argc, argv);
     job j = {0};
@@ -301,7 +290,8 @@ int main(int argc, char **argv)
     if (status) goto out;
     if (options.password_file && read_password(options.password_file, &password, &err)) goto failed;
     render.password = password;
-    j.writer = dsvl_page_writer_new(STDOUT_FILENO, "standard output", format, &err);
+    render.pool = dsvl_page_pool_new();
+    j.writer = dsvl_page_writer_new(STDOUT_FILENO, "standard output", format, render.pool, &err);
     if (!j.writer || rasterize_all(&j, argv, count, list_name, &err) || dsvl_page_writer_end(j.writer, &err))
         goto failed;
     cli_progress_end();
@@ -312,6 +302,7 @@ failed:
     status = cli_fail(&err);
 out:
     dsvl_page_writer_free(j.writer);
+    dsvl_page_pool_free(render.pool);
     dsvl_page_list_free(&j.pages);
     dsvl_dealloc(password);
     return status;

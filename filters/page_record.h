@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "filters/source.h"
+#include "lib/hash.h"
 #include "lib/record.h"
 
 /* Where a record comes from. page 0: the document as a whole; pages 0: not known. */
@@ -27,6 +28,9 @@ int dsvl_page_record_hash(dsvl_record *record, dsvl_error *err);
 
 /* Put a text layer into a record as its five tensors; the words' blocks pass to the record. */
 int dsvl_words_put_take(dsvl_record *record, dsvl_words *words, dsvl_error *err);
+
+/* The same for up to DSVL_HASH_LANES page records at once, which is faster. */
+int dsvl_page_record_hash_many(dsvl_record *const *records, int n, dsvl_error *err);
 
 /* An error record for a page or document. */
 dsvl_record *dsvl_page_record_failed(const dsvl_page_origin *origin, const char *stage,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Output of the rasterizer, on a thread of its own: while one page is drawn the one before it is hashed and
- * written. Order is kept, and at most one page waits. */
+/* Output of the rasterizer, on a thread of its own: while a page is drawn those before it are hashed and
+ * written. Order is kept. A page waits up to 50 ms for others to come, since several are hashed together at
+ * half the cost; the last ones of a run do not wait. */
 #ifndef DSVL_FILTERS_PAGE_WRITER_H
 #define DSVL_FILTERS_PAGE_WRITER_H
 
+#include "filters/page_pool.h"
 #include "lib/record.h"
 
 typedef enum dsvl_page_format {
@@ -13,9 +15,10 @@ typedef enum dsvl_page_format {
 
 typedef struct dsvl_page_writer dsvl_page_writer;
 
-/* The descriptor is borrowed; `name` stands in messages. */
+/* The descriptor is borrowed; `name` stands in messages. The pixels of pages that are written go to the pool,
+ * which is borrowed too and may be NULL. */
 dsvl_page_writer *dsvl_page_writer_new(int descriptor, const char *name, dsvl_page_format format,
-                                       dsvl_error *err);
+                                       dsvl_page_pool *pool, dsvl_error *err);
 
 /* Queue a record, which passes to the writer in any case. -1 with *err filled once writing has failed. */
 int dsvl_page_writer_put_take(dsvl_page_writer *writer, dsvl_record *record, dsvl_error *err);

@@ -2,11 +2,25 @@
 #include "filters/pixels.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 #include "lib/alloc.h"
+
+void dsvl_pixels_prepare(void *block, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t huge = (uintptr_t)2 << 20;
+    uintptr_t begin = ((uintptr_t)block + huge - 1) & ~(huge - 1),
+              end = ((uintptr_t)block + bytes) & ~(huge - 1);
+    char *inside = (char *)block + (begin - (uintptr_t)block);
+    if (begin < end) madvise(inside, end - begin, MADV_HUGEPAGE); /* only advice: it may be refused */
+#else
+    (void)block, (void)bytes;
+#endif
+}
 
 /* The rasterizer's page passes through here whole, and byte stores would take as long as a tenth of the
  * drawing. */

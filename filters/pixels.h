@@ -14,6 +14,10 @@ typedef struct dsvl_pixel_box {
     int x0, y0, x1, y1;
 } dsvl_pixel_box;
 
+/* Before a large block is first written: ask for large memory pages, since faulting a page of 150 dpi in by 4
+ * kB takes as long as drawing a simple one. */
+void dsvl_pixels_prepare(void *block, size_t bytes);
+
 /* n pixels in the host's order 0xAARRGGBB (cairo), alpha-premultiplied, onto white. The first form takes
  * alpha as 1. */
 void dsvl_pixels_from_rgb24(uint8_t *rgb, const uint32_t *pixels, size_t n);

@@ -106,8 +106,10 @@ const char *dsvl_source_damage(const dsvl_source *source)
 
 /* ---- geometry ---- */
 
-int dsvl_page_pixels(dsvl_page *page, uint64_t width, uint64_t height, uint64_t max_pixels, dsvl_error *err)
+int dsvl_page_allocate(dsvl_page *page, uint64_t width, uint64_t height, const dsvl_render_options *options,
+                       dsvl_error *err)
 {
+    uint64_t max_pixels = options->max_pixels;
     uint64_t pixels;
     if (width == 0 || height == 0) return dsvl_fail(err, DSVL_E_INPUT, "the page has no pixels");
     if (__builtin_mul_overflow(width, height, &pixels) || pixels > max_pixels || width > INT_MAX ||
@@ -116,7 +118,8 @@ int dsvl_page_pixels(dsvl_page *page, uint64_t width, uint64_t height, uint64_t 
             err, DSVL_E_LIMIT, "the page is %llu x %llu pixels, more than the %llu that --max-pixels allows",
             (unsigned long long)width, (unsigned long long)height, (unsigned long long)max_pixels);
     }
-    page->pixels = dsvl_alloc(pixels, 3);
+    if (pixels > SIZE_MAX / 3) return dsvl_fail_memory(err, SIZE_MAX);
+    page->pixels = dsvl_page_pool_take(options->pool, 3 * pixels);
     if (!page->pixels) return dsvl_fail_memory(err, 3 * pixels);
     page->width = (int)width;
     page->height = (int)height;
@@ -227,7 +230,7 @@ static int draw(dsvl_source *source, int index, dsvl_page *page, double scale, b
         return page_too_large(o, page, w, h, err);
     dsvl_dealloc(page->pixels);
     page->pixels = NULL;
-    if (dsvl_page_pixels(page, (uint64_t)w, (uint64_t)h, o->max_pixels, err)) return -1;
+    if (dsvl_page_allocate(page, (uint64_t)w, (uint64_t)h, o, err)) return -1;
     return source->format->render(source, index, page, words, err);
 }
 
@@ -273,7 +276,7 @@ static int scale_picture(const dsvl_render_options *o, dsvl_page *page, dsvl_err
     double w = fmax(1, round((page->box[2] - page->box[0]) * scale)),
            h = fmax(1, round((page->box[3] - page->box[1]) * scale));
     dsvl_page scaled = {0};
-    if (dsvl_page_pixels(&scaled, (uint64_t)w, (uint64_t)h, o->max_pixels, err)) return -1;
+    if (dsvl_page_allocate(&scaled, (uint64_t)w, (uint64_t)h, o, err)) return -1;
     const dsvl_picture picture = {page->pixels, 3 * (size_t)page->width, page->width, page->height, 3};
     if (dsvl_resize(scaled.pixels, 3 * (size_t)scaled.width, scaled.width, scaled.height, &picture, NULL,
                     DSVL_RESIZE_BICUBIC, err)) {

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "filters/page_pool.h"
 #include "filters/words.h"
 #include "lib/error.h"
 
@@ -44,6 +45,8 @@ typedef struct dsvl_render_options {
     bool text_layer;      /* fill dsvl_page.words */
     uint64_t max_pixels;  /* per page, of what is decoded and of what is returned */
     const char *password; /* NULL: none; the empty one is always tried */
+    dsvl_page_pool
+        *pool; /* where the pixels come from; NULL: fresh memory. A block may be larger than its page */
 } dsvl_render_options;
 
 /* dpi 150, trim_margin 9, text layer, 200 million pixels. */
@@ -71,7 +74,7 @@ typedef struct dsvl_source dsvl_source;
 
 /* A format. `measure` fills size, rotation and label. A scalable format renders `page->box` at scale_x,
  * scale_y into page->pixels, which are allocated and whose size is checked. A picture format decodes into new
- * page->pixels and fills the size and scales; it must call dsvl_page_pixels to allocate them. */
+ * page->pixels and fills the size and scales; it must call dsvl_page_allocate to allocate them. */
 typedef struct dsvl_source_format {
     const char *name; /* "PDF" */
     bool (*detect)(const unsigned char *data, size_t length);
@@ -116,7 +119,8 @@ int dsvl_source_render(dsvl_source *source, int index, dsvl_page *page, dsvl_err
 
 /* Refuse width x height when it is empty or over the limit; otherwise allocate page->pixels [height, width,
  * 3]. */
-int dsvl_page_pixels(dsvl_page *page, uint64_t width, uint64_t height, uint64_t max_pixels, dsvl_error *err);
+int dsvl_page_allocate(dsvl_page *page, uint64_t width, uint64_t height, const dsvl_render_options *options,
+                       dsvl_error *err);
 /* The scales of a picture from its own resolution (dots per inch); values that cannot be meant count as 72.
  */
 void dsvl_page_resolution(dsvl_page *page, double x_dpi, double y_dpi);

@@ -156,8 +156,7 @@ static int decode_steps(jpeg_state *jpeg, const dsvl_source *source, dsvl_page *
     *facts = read_facts(jpeg);
     info->progress = &jpeg->progress;
     if (choose_colors(info, err)) return -1;
-    if (dsvl_page_pixels(page, info->image_width, info->image_height, source->options.max_pixels, err))
-        return -1;
+    if (dsvl_page_allocate(page, info->image_width, info->image_height, &source->options, err)) return -1;
     if (info->out_color_space != JCS_RGB) {
         jpeg->row = dsvl_alloc(info->image_width, (size_t)info->num_components);
         if (!jpeg->row)

@@ -404,7 +404,8 @@ static cairo_t *white_canvas(pdf_state *pdf, int width, int height, dsvl_error *
         cairo_surface_destroy(pdf->surface);
         pdf->surface = NULL;
     }
-    if (!pdf->surface) pdf->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
+    bool fresh = !pdf->surface;
+    if (fresh) pdf->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
     if (cairo_surface_status(pdf->surface)) {
         dsvl_fail(err, DSVL_E_MEMORY, "cairo cannot make a %d x %d canvas: %s", width, height,
                   cairo_status_to_string(cairo_surface_status(pdf->surface)));
@@ -413,8 +414,9 @@ static cairo_t *white_canvas(pdf_state *pdf, int width, int height, dsvl_error *
         return NULL;
     }
     cairo_surface_flush(pdf->surface);
-    memset(cairo_image_surface_get_data(pdf->surface), 0xff,
-           (size_t)cairo_image_surface_get_stride(pdf->surface) * (size_t)height);
+    size_t bytes = (size_t)cairo_image_surface_get_stride(pdf->surface) * (size_t)height;
+    if (fresh) dsvl_pixels_prepare(cairo_image_surface_get_data(pdf->surface), bytes);
+    memset(cairo_image_surface_get_data(pdf->surface), 0xff, bytes);
     cairo_surface_mark_dirty(pdf->surface);
     cairo_t *cairo = cairo_create(pdf->surface);
     /* The same glyph shapes at every size and on every machine, whatever the desktop's font settings. */

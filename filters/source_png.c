@@ -128,8 +128,7 @@ static int png_decode(dsvl_source *source, int index, dsvl_page *page, dsvl_erro
         return dsvl_fail(err, DSVL_E_INPUT, "the PNG is cut short: its header is missing");
     }
     /* The size is known before anything is decoded: a few bytes can claim gigabytes. */
-    if (dsvl_page_pixels(page, get32(source->data + 16), get32(source->data + 20), source->options.max_pixels,
-                         err))
+    if (dsvl_page_allocate(page, get32(source->data + 16), get32(source->data + 20), &source->options, err))
         return -1;
     png_input input = {source->data, source->length};
     cairo_surface_t *surface = cairo_image_surface_create_from_png_stream(read_bytes, &input);

@@ -151,7 +151,7 @@ static int ppm_decode(dsvl_source *source, int index, dsvl_page *page, dsvl_erro
             "the PNM picture is cut short: %u rows of %zu bytes are announced, %zu bytes are there",
             p->height, row_bytes(p), source->length - p->data);
     }
-    if (dsvl_page_pixels(page, p->width, p->height, source->options.max_pixels, err)) return -1;
+    if (dsvl_page_allocate(page, p->width, p->height, &source->options, err)) return -1;
     for (uint32_t y = 0; y < p->height; y++) {
         read_row(page->pixels + (size_t)3 * p->width * y, source->data + p->data + row_bytes(p) * y, p);
     }

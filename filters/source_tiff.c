@@ -231,7 +231,7 @@ static int read_page(tiff_state *state, dsvl_page *page, uint16_t *orientation, 
     TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
     TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);
     TIFFGetFieldDefaulted(tiff, TIFFTAG_ORIENTATION, orientation);
-    if (dsvl_page_pixels(page, width, height, state->source->options.max_pixels, err)) return -1;
+    if (dsvl_page_allocate(page, width, height, &state->source->options, err)) return -1;
     TIFFRGBAImage image;
     if (!TIFFRGBAImageOK(tiff, why) || !TIFFRGBAImageBegin(&image, tiff, 1, why)) {
         return dsvl_fail(err, DSVL_E_INPUT, "the TIFF page cannot be turned into RGB: %.300s", why);

@@ -2,6 +2,7 @@
 /* BLAKE2b with a 32-byte digest and no key, RFC 7693. */
 #include "lib/hash.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static const uint64_t iv[8] = {0x6a09e667f3bcc908u, 0xbb67ae8584caa73bu, 0x3c6ef372fe94f82bu,
@@ -95,6 +96,148 @@ void dsvl_hash_add(dsvl_hash *hash, const void *data, size_t length)
         p += n;
         length -= n;
     }
+}
+
+/* ---- several at once ---- */
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+typedef uint64_t lanes __attribute__((vector_size(8 * DSVL_HASH_LANES)));
+typedef uint8_t lane_bytes __attribute__((vector_size(8 * DSVL_HASH_LANES)));
+
+/* Rotations by whole bytes are one shuffle; `from` is the byte that comes to the bottom of each lane. */
+#define ROW(base, from)                                                                                      \
+    (base) + (from) % 8, (base) + ((from) + 1) % 8, (base) + ((from) + 2) % 8, (base) + ((from) + 3) % 8,    \
+        (base) + ((from) + 4) % 8, (base) + ((from) + 5) % 8, (base) + ((from) + 6) % 8,                     \
+        (base) + ((from) + 7) % 8
+#define ROTATE_BYTES(x, from)                                                                                \
+    (lanes) __builtin_shuffle((lane_bytes)(x),                                                               \
+                              (lane_bytes){ROW(0, from), ROW(8, from), ROW(16, from), ROW(24, from)})
+
+#define MIX_LANES(a, b, c, d, x, y)                                                                          \
+    do {                                                                                                     \
+        v[a] += v[b] + (x);                                                                                  \
+        v[d] = ROTATE_BYTES(v[d] ^ v[a], 4);                                                                 \
+        v[c] += v[d];                                                                                        \
+        v[b] = ROTATE_BYTES(v[b] ^ v[c], 3);                                                                 \
+        v[a] += v[b] + (y);                                                                                  \
+        v[d] = ROTATE_BYTES(v[d] ^ v[a], 2);                                                                 \
+        v[c] += v[d];                                                                                        \
+        v[b] ^= v[c];                                                                                        \
+        v[b] = v[b] >> 63 | v[b] << 1;                                                                       \
+    } while (0)
+
+/* One block of each lane, none of them the last: state [8] words of four lanes, total as dsvl_hash.total. */
+__attribute__((target("avx2"))) static void compress_lanes(lanes state[8], lanes total,
+                                                           const unsigned char *const block[DSVL_HASH_LANES])
+{
+    lanes v[16], m[16];
+    for (int i = 0; i < 16; i++) {
+        uint64_t word[DSVL_HASH_LANES];
+        for (int k = 0; k < DSVL_HASH_LANES; k++)
+            memcpy(&word[k], block[k] + 8 * i, 8); /* x86: little-endian */
+        memcpy(&m[i], word, sizeof word);
+    }
+    for (int i = 0; i < 8; i++) {
+        v[i] = state[i];
+        v[8 + i] = (lanes){iv[i], iv[i], iv[i], iv[i]};
+    }
+    v[12] ^= total;
+#pragma GCC unroll 12
+    for (int r = 0; r < 12; r++) {
+        const uint8_t *s = sigma[r];
+        MIX_LANES(0, 4, 8, 12, m[s[0]], m[s[1]]);
+        MIX_LANES(1, 5, 9, 13, m[s[2]], m[s[3]]);
+        MIX_LANES(2, 6, 10, 14, m[s[4]], m[s[5]]);
+        MIX_LANES(3, 7, 11, 15, m[s[6]], m[s[7]]);
+        MIX_LANES(0, 5, 10, 15, m[s[8]], m[s[9]]);
+        MIX_LANES(1, 6, 11, 12, m[s[10]], m[s[11]]);
+        MIX_LANES(2, 7, 8, 13, m[s[12]], m[s[13]]);
+        MIX_LANES(3, 4, 9, 14, m[s[14]], m[s[15]]);
+    }
+    for (int i = 0; i < 8; i++) state[i] ^= v[i] ^ v[i + 8];
+}
+
+/* The same number of blocks for every lane; lanes without a hash of their own repeat the first and are not
+ * stored. */
+__attribute__((target("avx2"))) static void add_blocks(dsvl_hash *const *hash,
+                                                       const unsigned char *const *data, int n, size_t blocks)
+{
+    lanes state[8], total;
+    const unsigned char *block[DSVL_HASH_LANES];
+    for (int k = 0; k < DSVL_HASH_LANES; k++) {
+        const dsvl_hash *h = hash[k < n ? k : 0];
+        block[k] = data[k < n ? k : 0];
+        for (int i = 0; i < 8; i++) state[i][k] = h->state[i];
+        total[k] = h->total;
+    }
+    for (size_t b = 0; b < blocks; b++) {
+        total += 128;
+        compress_lanes(state, total, block);
+        for (int k = 0; k < DSVL_HASH_LANES; k++) block[k] += 128;
+    }
+    for (int k = 0; k < n; k++) {
+        for (int i = 0; i < 8; i++) hash[k]->state[i] = state[i][k];
+        hash[k]->total = total[k];
+    }
+}
+
+static bool has_lanes(void)
+{
+    return __builtin_cpu_supports("avx2");
+}
+
+#else
+
+static bool has_lanes(void)
+{
+    return false;
+}
+static void add_blocks(dsvl_hash *const *hash, const unsigned char *const *data, int n, size_t blocks)
+{
+    (void)hash, (void)data, (void)n, (void)blocks;
+}
+
+#endif
+
+void dsvl_hash_add_many(dsvl_hash *hashes, const void *const *data, const size_t *lengths, int n)
+{
+    const unsigned char *next[DSVL_HASH_LANES];
+    size_t left[DSVL_HASH_LANES];
+    for (int k = 0; k < n; k++) {
+        /* Empty the buffer, so that whole blocks can be taken from the data; the last block is never
+         * compressed here. */
+        dsvl_hash *h = &hashes[k];
+        size_t head = lengths[k] > 256 ? 128 - h->used : 0;
+        dsvl_hash_add(h, data[k], head);
+        if (head) {
+            h->total += 128;
+            compress(h, h->block, 0);
+            h->used = 0;
+        }
+        next[k] = (const unsigned char *)data[k] + head;
+        left[k] = lengths[k] - head;
+    }
+    while (has_lanes()) {
+        dsvl_hash *active[DSVL_HASH_LANES];
+        const unsigned char *from[DSVL_HASH_LANES];
+        int which[DSVL_HASH_LANES], count = 0;
+        size_t blocks = SIZE_MAX;
+        for (int k = 0; k < n; k++) {
+            if (left[k] <= 128 || hashes[k].used) continue;
+            if ((left[k] - 1) / 128 < blocks) blocks = (left[k] - 1) / 128;
+            active[count] = &hashes[k];
+            from[count] = next[k];
+            which[count++] = k;
+        }
+        if (count < 2) break;
+        add_blocks(active, from, count, blocks);
+        for (int i = 0; i < count; i++) {
+            next[which[i]] += 128 * blocks;
+            left[which[i]] -= 128 * blocks;
+        }
+    }
+    for (int k = 0; k < n; k++) dsvl_hash_add(&hashes[k], next[k], left[k]);
 }
 
 void dsvl_hash_hex(dsvl_hash *hash, char hex[65])

@@ -15,6 +15,11 @@ typedef struct dsvl_hash {
 
 void dsvl_hash_init(dsvl_hash *hash);
 void dsvl_hash_add(dsvl_hash *hash, const void *data, size_t length);
+/* The same for n hashes at once, each with its own data: for several large blocks it is about twice as fast,
+ * since the chain of steps inside one BLAKE2b cannot use the width of a processor. n is at most
+ * DSVL_HASH_LANES. */
+enum { DSVL_HASH_LANES = 4 };
+void dsvl_hash_add_many(dsvl_hash *hashes, const void *const *data, const size_t *lengths, int n);
 void dsvl_hash_hex(dsvl_hash *hash, char hex[65]); /* finishes; NUL-terminated */
 
 #endif

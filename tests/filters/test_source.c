@@ -144,6 +144,25 @@ static void test_exif(void)
     }
 }
 
+static void test_pool(void)
+{
+    enum { SIZE = 3 << 20 };
+    dsvl_page_pool *pool = dsvl_page_pool_new();
+    void *first = dsvl_page_pool_take(pool, SIZE);
+    dsvl_page_pool_give(pool, first, SIZE);
+    void *small = dsvl_page_pool_take(pool, SIZE / 4), *same = dsvl_page_pool_take(pool, SIZE / 2 + 1);
+    CHECK(small != first && same == first);
+    dsvl_page_pool_give(pool, small, SIZE / 4);
+    for (int i = 0; i < 20; i++)
+        dsvl_page_pool_give(pool, dsvl_alloc(SIZE, 1), SIZE); /* more than it keeps */
+    dsvl_page_pool_give(pool, NULL, SIZE);
+    dsvl_page_pool_give(NULL, same, SIZE);
+    void *none = dsvl_page_pool_take(NULL, 100);
+    CHECK(none != NULL);
+    dsvl_dealloc(none);
+    dsvl_page_pool_free(pool);
+}
+
 /* ---- sources ---- */
 
 static int render_all(const char *path, const dsvl_render_options *options, int *pages, dsvl_page *first,
@@ -257,6 +276,7 @@ int main(void)
     test_words();
     test_page_list();
     test_exif();
+    test_pool();
     test_formats();
     test_out_of_memory();
     test_record();

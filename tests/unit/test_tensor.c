@@ -99,6 +99,38 @@ static void test_hash(void)
     }
 }
 
+/* Several at once give what each gives alone, whatever their lengths and what they hold already. */
+static void test_hash_many(void)
+{
+    static unsigned char data[DSVL_HASH_LANES][3000];
+    unsigned seed = 1;
+    for (int round = 0; round < 500; round++) {
+        dsvl_hash together[DSVL_HASH_LANES], alone[DSVL_HASH_LANES];
+        const void *parts[DSVL_HASH_LANES];
+        size_t lengths[DSVL_HASH_LANES];
+        int n = 1 + round % DSVL_HASH_LANES;
+        for (int k = 0; k < n; k++) {
+            for (size_t i = 0; i < sizeof data[k]; i++)
+                data[k][i] = (unsigned char)((seed = seed * 1664525u + 1013904223u) >> 24);
+            size_t before = (seed >> 8) % 300;
+            parts[k] = data[k];
+            lengths[k] = (seed >> 16) % (round % 3 ? 700 : sizeof data[k]);
+            dsvl_hash_init(&together[k]);
+            dsvl_hash_init(&alone[k]);
+            dsvl_hash_add(&together[k], data[k], before);
+            dsvl_hash_add(&alone[k], data[k], before);
+            dsvl_hash_add(&alone[k], data[k], lengths[k]);
+        }
+        dsvl_hash_add_many(together, parts, lengths, n);
+        for (int k = 0; k < n; k++) {
+            char got[65], want[65];
+            dsvl_hash_hex(&together[k], got);
+            dsvl_hash_hex(&alone[k], want);
+            CHECK_STR(got, want);
+        }
+    }
+}
+
 static void test_alloc(void)
 {
     CHECK(dsvl_alloc(SIZE_MAX / 2, 4) == NULL);
@@ -118,6 +150,7 @@ int main(void)
     test_half();
     test_shapes();
     test_hash();
+    test_hash_many();
     test_alloc();
     return CHECK_DONE();
 }
