@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
 static const uint64_t iv[8] = {0x6a09e667f3bcc908u, 0xbb67ae8584caa73bu, 0x3c6ef372fe94f82bu,
                                0xa54ff53a5f1d36f1u, 0x510e527fade682d1u, 0x9b05688c2b3e6c1fu,
@@ -103,16 +106,15 @@ void dsvl_hash_add(dsvl_hash *hash, const void *data, size_t length)
 #if defined(__x86_64__) && defined(__GNUC__)
 
 typedef uint64_t lanes __attribute__((vector_size(8 * DSVL_HASH_LANES)));
-typedef uint8_t lane_bytes __attribute__((vector_size(8 * DSVL_HASH_LANES)));
 
-/* Rotations by whole bytes are one shuffle; `from` is the byte that comes to the bottom of each lane. */
-#define ROW(base, from)                                                                                      \
+/* Rotations by whole bytes are one shuffle; `from` is the byte that comes to the bottom of each word. */
+#define WORD(base, from)                                                                                     \
     (base) + (from) % 8, (base) + ((from) + 1) % 8, (base) + ((from) + 2) % 8, (base) + ((from) + 3) % 8,    \
         (base) + ((from) + 4) % 8, (base) + ((from) + 5) % 8, (base) + ((from) + 6) % 8,                     \
         (base) + ((from) + 7) % 8
 #define ROTATE_BYTES(x, from)                                                                                \
-    (lanes) __builtin_shuffle((lane_bytes)(x),                                                               \
-                              (lane_bytes){ROW(0, from), ROW(8, from), ROW(16, from), ROW(24, from)})
+    (lanes) _mm256_shuffle_epi8(                                                                             \
+        (__m256i)(x), _mm256_setr_epi8(WORD(0, from), WORD(8, from), WORD(0, from), WORD(8, from)))
 
 #define MIX_LANES(a, b, c, d, x, y)                                                                          \
     do {                                                                                                     \
