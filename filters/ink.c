@@ -55,71 +55,25 @@ void dsvl_ink_mark(dsvl_ink *ink, const dsvl_page_pixels *page, const dsvl_cells
     }
 }
 
-/* ---- rules ---- */
-
-static int add_rule(dsvl_ink *ink, size_t *capacity, dsvl_cells rule, bool horizontal, dsvl_error *err)
+/* The mean colour of each cell: [height, width, 3]. */
+static uint8_t *average(const dsvl_ink *ink, const dsvl_page_pixels *page)
 {
-    /* The next row or column of the same line joins it; newest first, because lines are met in order. */
-    for (size_t i = ink->rule_count; i-- > 0;) {
-        dsvl_cells *r = &ink->rules[i];
-        bool same =
-            horizontal
-                ? r->y1 == rule.y0 && r->x0 < rule.x1 && rule.x0 < r->x1 && r->x1 - r->x0 > r->y1 - r->y0
-                : r->x1 == rule.x0 && r->y0 < rule.y1 && rule.y0 < r->y1 && r->y1 - r->y0 > r->x1 - r->x0;
-        if (same) {
-            dsvl_cells_join(r, &rule);
-            return 0;
-        }
-        if (horizontal ? r->y1 < rule.y0 - 1 : r->x1 < rule.x0 - 1) break;
-    }
-    void *block = ink->rules;
-    if (!dsvl_grow(&block, capacity, ink->rule_count + 1, sizeof *ink->rules))
-        return dsvl_fail_memory(err, *capacity);
-    ink->rules = block;
-    ink->rules[ink->rule_count++] = rule;
-    return 0;
-}
-
-/* Runs of ink of at least `shortest` cells along rows (horizontal) or columns. */
-static int scan_rules(dsvl_ink *ink, size_t *capacity, int shortest, bool horizontal, dsvl_error *err)
-{
-    int lines = horizontal ? ink->height : ink->width, length = horizontal ? ink->width : ink->height;
-    size_t along = horizontal ? 1 : (size_t)ink->width, across = horizontal ? (size_t)ink->width : 1;
-    for (int line = 0; line < lines; line++) {
-        const uint8_t *p = ink->mask + (size_t)line * across;
-        for (int i = 0, begin = 0; i <= length; i++) {
-            if (i < length && p[(size_t)i * along]) continue;
-            if (i - begin >= shortest) {
-                dsvl_cells rule = horizontal ? (dsvl_cells){begin, line, i, line + 1}
-                                             : (dsvl_cells){line, begin, line + 1, i};
-                if (add_rule(ink, capacity, rule, horizontal, err)) return -1;
+    uint8_t *colour = dsvl_alloc((size_t)ink->width * (size_t)ink->height, 3), *out = colour;
+    const int side = ink->cell;
+    for (int cy = 0; colour && cy < ink->height; cy++) {
+        int rows = (cy + 1) * side <= page->height ? side : page->height - cy * side;
+        for (int cx = 0; cx < ink->width; cx++, out += 3) {
+            int cols = (cx + 1) * side <= page->width ? side : page->width - cx * side;
+            unsigned sum[3] = {0, 0, 0}, n = (unsigned)(rows * cols);
+            for (int y = 0; y < rows; y++) {
+                const uint8_t *p =
+                    page->pixels + ((size_t)(cy * side + y) * (size_t)page->width + (size_t)(cx * side)) * 3;
+                for (int x = 0; x < cols; x++, p += 3) sum[0] += p[0], sum[1] += p[1], sum[2] += p[2];
             }
-            begin = i + 1;
+            for (int c = 0; c < 3; c++) out[c] = (uint8_t)(sum[c] / n);
         }
     }
-    return 0;
-}
-
-/* Find lines, keep the thin ones as rules and take them out of the mask. Thick ones are bars and pictures. */
-static int find_rules(dsvl_ink *ink, double cells_per_point, dsvl_error *err)
-{
-    size_t capacity = 0, kept = 0;
-    int shortest = (int)(24 * cells_per_point), thickest = (int)(3.5 * cells_per_point) + 2;
-    if (scan_rules(ink, &capacity, shortest, true, err)) return -1;
-    size_t horizontal = ink->rule_count;
-    if (scan_rules(ink, &capacity, shortest, false, err)) return -1;
-    for (size_t i = 0; i < ink->rule_count; i++) {
-        dsvl_cells r = ink->rules[i];
-        int thickness = i < horizontal ? r.y1 - r.y0 : r.x1 - r.x0;
-        if (thickness <= thickest) ink->rules[kept++] = r;
-    }
-    ink->rule_count = kept;
-    for (size_t i = 0; i < kept; i++) {
-        const dsvl_cells *r = &ink->rules[i];
-        for (int y = r->y0; y < r->y1; y++)
-            memset(ink->mask + (size_t)y * (size_t)ink->width + r->x0, 0, (size_t)(r->x1 - r->x0));
-    }
-    return 0;
+    return colour;
 }
 
 /* ---- pieces ---- */
@@ -201,6 +155,8 @@ int dsvl_ink_find(dsvl_ink *ink, const uint8_t *pixels, int width, int height, d
                   dsvl_error *err)
 {
     const dsvl_page_pixels page = {pixels, width, height};
+    uint8_t *colour = NULL;
+    int status = -1;
     memset(ink, 0, sizeof *ink);
     ink->cell = (int)(pixels_per_point * 72 / 100);
     if (ink->cell < 1) ink->cell = 1;
@@ -213,15 +169,22 @@ int dsvl_ink_find(dsvl_ink *ink, const uint8_t *pixels, int width, int height, d
         dsvl_fail_memory(err, (size_t)ink->width * (size_t)ink->height);
         return -1;
     }
-    if (find_paper(ink->paper, pixels, (size_t)width * (size_t)height, err)) goto fail;
+    if (find_paper(ink->paper, pixels, (size_t)width * (size_t)height, err)) goto out;
     dsvl_ink_mark(ink, &page, &(dsvl_cells){0, 0, ink->width, ink->height}, ink->paper);
-    if (dsvl_ink_find_shades(ink, &page, cells_per_point, err)) goto fail;
-    if (find_rules(ink, cells_per_point, err) || find_pieces(ink, err)) goto fail;
+    colour = average(ink, &page);
+    if (!colour) {
+        dsvl_fail_memory(err, (size_t)ink->width * (size_t)ink->height * 3);
+        goto out;
+    }
+    if (dsvl_ink_find_shades(ink, &page, colour, cells_per_point, err) ||
+        dsvl_ink_find_rules(ink, colour, cells_per_point, err) || find_pieces(ink, err))
+        goto out;
     ink->em = dsvl_ink_em(ink, NULL, cells_per_point);
-    return 0;
-fail:
-    dsvl_ink_free(ink);
-    return -1;
+    status = 0;
+out:
+    dsvl_dealloc(colour);
+    if (status) dsvl_ink_free(ink);
+    return status;
 }
 
 void dsvl_ink_free(dsvl_ink *ink)

@@ -16,9 +16,9 @@ enum {
 
 typedef struct field {
     int width, height;
-    uint8_t *colour; /* [height, width, 3]: mean of each cell */
-    uint8_t *core;   /* [height, width]: 1 inside an even tinted area, 2 once an area has taken it */
-    int32_t *stack;  /* [height * width] */
+    const uint8_t *colour; /* [height, width, 3]: mean of each cell */
+    uint8_t *core;         /* [height, width]: 1 inside an even tinted area, 2 once an area has taken it */
+    int32_t *stack;        /* [height * width] */
 } field;
 
 static int levels(const uint8_t *a, const uint8_t *b)
@@ -26,25 +26,6 @@ static int levels(const uint8_t *a, const uint8_t *b)
     int d0 = abs(a[0] - b[0]), d1 = abs(a[1] - b[1]), d2 = abs(a[2] - b[2]);
     d0 = d0 > d1 ? d0 : d1;
     return d0 > d2 ? d0 : d2;
-}
-
-static void average(field *f, const dsvl_page_pixels *page, int cell)
-{
-    const int w = f->width, side = cell;
-    for (int cy = 0; cy < f->height; cy++) {
-        uint8_t *out = f->colour + (size_t)cy * (size_t)w * 3;
-        int rows = (cy + 1) * side <= page->height ? side : page->height - cy * side;
-        for (int cx = 0; cx < w; cx++, out += 3) {
-            int cols = (cx + 1) * side <= page->width ? side : page->width - cx * side;
-            unsigned sum[3] = {0, 0, 0};
-            for (int y = 0; y < rows; y++) {
-                const uint8_t *p =
-                    page->pixels + ((size_t)(cy * side + y) * (size_t)page->width + (size_t)(cx * side)) * 3;
-                for (int x = 0; x < cols; x++, p += 3) sum[0] += p[0], sum[1] += p[1], sum[2] += p[2];
-            }
-            for (int c = 0; c < 3; c++) out[c] = (uint8_t)(sum[c] / (unsigned)(rows * cols));
-        }
-    }
 }
 
 /* Cells whose neighbours at a distance of CORE, straight and diagonal, have their colour. */
@@ -144,27 +125,26 @@ static void unmask(dsvl_ink *ink, const dsvl_page_pixels *page, const field *f, 
     }
 }
 
-int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, double cells_per_point, dsvl_error *err)
+int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, const uint8_t *colour,
+                         double cells_per_point, dsvl_error *err)
 {
     const size_t n = (size_t)ink->width * (size_t)ink->height;
     /* Points. Dark areas thinner than this may be strokes of large letters: they stay in the mask. */
     const double pale_least = 3, dark_least = 8;
-    field f = {.width = ink->width, .height = ink->height};
+    field f = {.width = ink->width, .height = ink->height, .colour = colour};
     size_t capacity = 0;
     int status = -1;
-    f.colour = dsvl_alloc(n, 3);
     f.core = dsvl_alloc_zero(n, 1);
     f.stack = dsvl_alloc(n, sizeof *f.stack);
-    if (!f.colour || !f.core || !f.stack) {
+    if (!f.core || !f.stack) {
         dsvl_fail_memory(err, n * 8);
         goto out;
     }
-    average(&f, page, ink->cell);
     find_cores(&f, ink->paper);
     for (size_t i = 0; i < n; i++) {
-        uint8_t colour[3];
+        uint8_t own[3];
         if (f.core[i] != 1) continue;
-        dsvl_shade s = flood(&f, (int32_t)i, ink->paper, colour);
+        dsvl_shade s = flood(&f, (int32_t)i, ink->paper, own);
         dsvl_cells *b = &s.box;
         int w = b->x1 - b->x0 + 2 * CORE, h = b->y1 - b->y0 + 2 * CORE;
         double least = (s.contrast < DSVL_INK_CONTRAST ? pale_least : dark_least) * cells_per_point;
@@ -172,7 +152,7 @@ int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, double cel
         s.straight = is_straight(&f, &s);
         /* Its border is CORE cells wide. */
         b->x0 -= CORE, b->y0 -= CORE, b->x1 += CORE, b->y1 += CORE;
-        unmask(ink, page, &f, &s, colour);
+        unmask(ink, page, &f, &s, own);
         void *block = ink->shades;
         bool room = dsvl_grow(&block, &capacity, ink->shade_count + 1, sizeof *ink->shades);
         ink->shades = block;
@@ -184,7 +164,6 @@ int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, double cel
     }
     status = 0;
 out:
-    dsvl_dealloc(f.colour);
     dsvl_dealloc(f.core);
     dsvl_dealloc(f.stack);
     return status;

@@ -112,10 +112,11 @@ static int finish(dsvl_layout *layout, const work *w, const page *p, dsvl_error 
         dsvl_part *to = &layout->parts[layout->count++];
         to->kind = from->kind;
         to->column = from->column;
-        to->box[0] = from->box.x0 * cell;
-        to->box[1] = from->box.y0 * cell;
-        to->box[2] = fmin(from->box.x1 * cell, p->width);
-        to->box[3] = fmin(from->box.y1 * cell, p->height);
+        /* A cell more: the soft edges of letters. */
+        to->box[0] = fmax(from->box.x0 - 1, 0) * cell;
+        to->box[1] = fmax(from->box.y0 - 1, 0) * cell;
+        to->box[2] = fmin((from->box.x1 + 1) * cell, p->width);
+        to->box[3] = fmin((from->box.y1 + 1) * cell, p->height);
         double points[4];
         for (int k = 0; k < 4; k++) points[k] = to->box[k] / p->pixels_per_point + p->origin[k & 1];
         to->em = words_em(p->words, points, sizes) * p->pixels_per_point;
@@ -136,7 +137,7 @@ static int sort_parts(work *w, dsvl_error *err)
     int *place = dsvl_alloc(n, sizeof *place);
     if (!place) return dsvl_fail_memory(err, n * sizeof *place);
     for (size_t i = 0; i < n; i++) w->parts[i].index = (int)i;
-    int status = dsvl_layout_order(w->parts, n, err);
+    int status = dsvl_layout_order(w->parts, n, w->em, err);
     for (size_t i = 0; i < n; i++) place[w->parts[i].index] = (int)i;
     for (size_t i = 0; i < w->runs.count; i++) {
         if (w->runs.data[i].part >= 0) w->runs.data[i].part = place[w->runs.data[i].part];

@@ -8,6 +8,9 @@
 #include "filters/layout_private.h"
 #include "lib/alloc.h"
 
+/* In em: what stands apart from all the rest. */
+static const double RUNNING_GAP = 1.5;
+
 static int compare_tops(const void *a, const void *b)
 {
     const part *x = a, *y = b;
@@ -76,7 +79,30 @@ static int order(part *parts, size_t count, int depth, dsvl_error *err)
     return status;
 }
 
-int dsvl_layout_order(part *parts, size_t count, dsvl_error *err)
+/* Move a line alone above (or below) all the others to the front (or the end): running titles, page numbers.
+ */
+static bool set_aside(part *parts, size_t count, bool above, double em)
 {
-    return order(parts, count, 0, err);
+    size_t outer = 0;
+    for (size_t i = 1; i < count; i++) {
+        if (above ? parts[i].box.y0 < parts[outer].box.y0 : parts[i].box.y1 > parts[outer].box.y1) outer = i;
+    }
+    const dsvl_cells *b = &parts[outer].box;
+    if (count < 2 || parts[outer].kind != DSVL_PART_TEXT || b->y1 - b->y0 > 1.7 * em) return false;
+    for (size_t i = 0; i < count; i++) {
+        int gap = above ? parts[i].box.y0 - b->y1 : b->y0 - parts[i].box.y1;
+        if (i != outer && gap < RUNNING_GAP * em) return false;
+    }
+    part swap = parts[outer];
+    size_t place = above ? 0 : count - 1;
+    parts[outer] = parts[place];
+    parts[place] = swap;
+    return true;
+}
+
+int dsvl_layout_order(part *parts, size_t count, double em, dsvl_error *err)
+{
+    size_t top = set_aside(parts, count, true, em);
+    size_t bottom = set_aside(parts + top, count - top, false, em);
+    return order(parts + top, count - top - bottom, 0, err);
 }

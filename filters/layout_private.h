@@ -54,8 +54,11 @@ int dsvl_layout_rows(work *w, dsvl_error *err);
 /* Whether the runs within a box stand in rows and columns. */
 int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_error *err);
 
+/* Take rows right above and below a table into its box that stand as its columns do. */
+int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err);
+
 /* Sort parts into reading order. */
-int dsvl_layout_order(part *parts, size_t count, dsvl_error *err);
+int dsvl_layout_order(part *parts, size_t count, double em, dsvl_error *err);
 
 static inline int dsvl_overlap(int a0, int a1, int b0, int b1)
 {

@@ -164,28 +164,48 @@ static size_t count_rows(const node *n, size_t from, size_t to, const ranges *r,
     return rows;
 }
 
+/* Bullets and numbers before the items of a list are no column. */
+static bool is_list(const ranges *r, const strip *strips, double em)
+{
+    return r->count == 2 && r->x1[0] - r->x0[0] <= 2.2 * em && strips[1].width >= 12 &&
+           r->x0[1] - r->x1[0] < 3 * em;
+}
+
+/* The widest gutter from strip low to strip high. */
+static int widest_gutter(const ranges *r, int low, int high)
+{
+    int widest = low;
+    for (int g = low; g < high; g++) {
+        if (r->x0[g + 1] - r->x1[g] > r->x0[widest + 1] - r->x1[widest]) widest = g;
+    }
+    return (r->x1[widest] + r->x0[widest + 1]) / 2;
+}
+
 /* Columns of text are split at *gutter: the widest with such columns on both sides. */
 static verdict judge(const node *n, size_t from, size_t to, const ranges *r, int *gutter)
 {
     strip strips[MAX_STRIPS];
-    size_t tall, rows = count_rows(n, from, to, r, &tall);
-    int texts = 0, first = -1, last = -1, widest = -1;
+    size_t tall, rows = count_rows(n, from, to, r, &tall), most = 0;
+    int texts = 0, wide = 0, first = -1, last = -1;
     if (r->count < 2) return PLAIN;
     measure_strips(n, from, to, r, strips);
+    if (is_list(r, strips, n->w->em)) return PLAIN;
     for (int s = 0; s < r->count; s++) {
-        if (!strips[s].text) continue;
+        bool filled = strips[s].width >= COLUMN_WIDTH && strips[s].fill >= COLUMN_FILL;
+        if (strips[s].lines > most) most = strips[s].lines;
+        texts += strips[s].text;
+        wide += filled;
+        if (!filled) continue;
         if (first < 0) first = s;
         last = s;
-        texts++;
     }
-    bool flows = texts >= 2 || (tall && texts);
-    if (flows) {
-        int low = texts >= 2 ? first : 0, high = texts >= 2 ? last : r->count - 1;
-        for (int g = low; g < high; g++) {
-            int width = r->x0[g + 1] - r->x1[g];
-            if (widest < 0 || width > r->x0[widest + 1] - r->x1[widest]) widest = g;
-        }
-        *gutter = (r->x1[widest] + r->x0[widest + 1]) / 2;
+    if (texts && wide >= 2) {
+        *gutter = widest_gutter(r, first, last);
+        return COLUMNS;
+    }
+    /* Beside a column of text, something that has no line for most of its lines, or none of its lines. */
+    if (texts && (tall || (most >= 6 && rows * 3 < most && rows < 3))) {
+        *gutter = widest_gutter(r, 0, r->count - 1);
         return COLUMNS;
     }
     return rows >= 3 || (rows == 2 && r->count >= 3) ? TABLE : PLAIN;
@@ -205,6 +225,14 @@ static size_t own_ranges(const node *n, size_t b)
     return (size_t)r.count;
 }
 
+/* Between the bands from `from` up to `to`; 0 when there is but one. */
+static double mean_gap(const node *n, size_t from, size_t to)
+{
+    double sum = 0;
+    for (size_t b = from + 1; b < to; b++) sum += row_gap(n, b) > 0 ? row_gap(n, b) : 0;
+    return to - from > 1 ? sum / (double)(to - from - 1) : 0;
+}
+
 /* Whether a band that crosses the chain's gutters may stand inside a table: a heading over some rows. */
 static bool is_inner_heading(const node *n, size_t from, size_t b, const ranges *r)
 {
@@ -213,10 +241,39 @@ static bool is_inner_heading(const node *n, size_t from, size_t b, const ranges 
     const dsvl_cells *box = box_of(n, n->bands[b].first);
     int left = r->x0[0], right = r->x1[r->count - 1];
     bool placed = abs(box->x0 - left) < em || abs(box->x0 + box->x1 - left - right) < 2 * em;
-    double usual = b - from > 1 ? (n->bands[b - 1].y0 - n->bands[from].y0) / (double)(b - 1 - from) - em : em;
+    double usual = b - from > 1 ? mean_gap(n, from, b) : em;
     double limit = usual * 1.5 > 1.3 * em ? usual * 1.5 : 1.3 * em;
     return placed && box->x1 - box->x0 < 0.75 * (right - left) && row_gap(n, b) <= limit &&
            row_gap(n, b + 1) <= limit;
+}
+
+/* Whether at least half of a band's runs stand as their strips do: same left, right or middle. */
+static bool is_aligned(const node *n, size_t b, const ranges *r)
+{
+    const double em = n->w->em;
+    size_t aligned = 0;
+    for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++) {
+        const dsvl_cells *box = box_of(n, i);
+        int s = strip_of(r, box), left = box->x0 - r->x0[s], right = r->x1[s] - box->x1;
+        aligned += abs(left) < em || abs(right) < em || abs(left - right) < 2 * em;
+    }
+    return aligned * 2 >= n->bands[b].count;
+}
+
+/* A line of text over the whole width, right above or below, makes chance gaps of what looks like a small
+ * table. */
+static bool is_in_paragraph(const node *n, size_t from, size_t to, const ranges *r)
+{
+    const double em = n->w->em;
+    for (int side = 0; side < 2; side++) {
+        if (side == 0 ? from == 0 : to == n->band_count) continue;
+        size_t b = side == 0 ? from - 1 : to;
+        const dsvl_cells *box = box_of(n, n->bands[b].first);
+        if (own_ranges(n, b) == 1 && row_gap(n, side == 0 ? from : to) < 0.7 * em &&
+            box->x0 < r->x0[0] + em && box->x1 > r->x1[r->count - 1] - em)
+            return true;
+    }
+    return false;
 }
 
 /* The end of the chain that begins at a band, and the strips of it. */
@@ -229,10 +286,10 @@ static size_t grow_chain(const node *n, size_t from, bool headings, ranges *stri
     *strips = r;
     for (b = from + 1; b < n->band_count; b++) {
         ranges next = r;
-        double usual =
-            b - from > 1 ? (n->bands[b - 1].y0 - n->bands[from].y0) / (double)(b - 1 - from) - em : 0;
-        double limit = usual * 1.8 > ROW_GAP * em ? usual * 1.8 : ROW_GAP * em;
-        if (row_gap(n, b) > limit) break;
+        double usual = mean_gap(n, from, b);
+        /* After a few rows it is known how far apart they stand. */
+        double limit = b - from < 3 ? ROW_GAP * em : usual * 2.2 + 0.7 * em;
+        if (row_gap(n, b) > limit || (own_ranges(n, b) > 1 && !is_aligned(n, b, &r))) break;
         bool room = add_band(n, &next, &n->bands[b]);
         if (!room || next.count < 2 || (r.count >= 4 && (next.count - 1) * 2 < r.count - 1)) {
             if (!room || !headings || b != last || !is_inner_heading(n, from, b, &r)) break;
@@ -298,24 +355,37 @@ static int split_columns(const node *n, size_t from, size_t to, int gutter, int 
     return status ? -1 : 0;
 }
 
-/* Columns go on, above and below, with bands that leave the gutter free. */
-static void widen_columns(const node *n, size_t *from, size_t *to, size_t least, int gutter)
+/* 0: a band leaves the gutter free, with print on one side; 1: on both; -1: it crosses the gutter. */
+static int sides_of(const node *n, size_t b, int gutter)
+{
+    bool left = false, right = false;
+    for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++) {
+        if (box_of(n, i)->x1 <= gutter)
+            left = true;
+        else if (box_of(n, i)->x0 >= gutter)
+            right = true;
+        else
+            return -1;
+    }
+    return left && right;
+}
+
+/* How many of the bands from b on, in steps of 1 or -1, carry on columns that end before it. Beyond a gap
+ * wider than between paragraphs there must be several of them, all on one side: else it is a heading of what
+ * comes next. */
+static size_t carry_on(const node *n, size_t b, int step, size_t least, int gutter)
 {
     const double em = n->w->em;
-    for (int side = 0; side < 2; side++) {
-        for (;;) {
-            if (side == 0 ? *from <= least : *to >= n->band_count) break;
-            size_t b = side == 0 ? *from - 1 : *to;
-            bool free_ = row_gap(n, side == 0 ? b + 1 : b) <= 2.5 * em;
-            for (size_t i = n->bands[b].first; free_ && i < n->bands[b].first + n->bands[b].count; i++)
-                free_ = box_of(n, i)->x1 <= gutter || box_of(n, i)->x0 >= gutter;
-            if (!free_) break;
-            if (side == 0)
-                --*from;
-            else
-                ++*to;
-        }
+    size_t count = 0, sure = 0;
+    bool wide = false;
+    for (; b >= least && b < n->band_count; b += (size_t)step, count++) {
+        int gap = row_gap(n, step > 0 ? b : b + 1), sides = sides_of(n, b, gutter);
+        if (gap > 2.5 * em || sides < 0) break;
+        if (gap > 1.3 * em) wide = true, sure = count;
+        if (wide && sides == 1) return sure;
+        if (b == 0) return count + 1 - sure > 2 || !wide ? count + 1 : sure;
     }
+    return count - sure > 2 || !wide ? count : sure;
 }
 
 static int segment_bands(const node *n, int depth, dsvl_error *err)
@@ -335,8 +405,10 @@ static int segment_bands(const node *n, int depth, dsvl_error *err)
                 if (longer > end && judge(n, b, longer, &with, &gutter) == TABLE) end = longer, v = TABLE;
             }
         }
+        if (v == TABLE && end - b <= 5 && is_in_paragraph(n, b, end, &strips)) v = PLAIN;
         if (v == COLUMNS) {
-            widen_columns(n, &first, &end, text, gutter);
+            end += carry_on(n, end, 1, 0, gutter);
+            if (b > text) first -= carry_on(n, b - 1, -1, text, gutter);
             if (depth >= 6 || (first == 0 && end == n->band_count && depth > 0 && n->count < 2)) v = PLAIN;
         }
         if (v == PLAIN) {
@@ -395,7 +467,7 @@ int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_erro
     if (!n.ids) return dsvl_fail_memory(err, w->runs.count * sizeof *n.ids);
     if (find_bands(&n, err)) goto out;
     ranges all = {0};
-    size_t rows = 0, tall;
+    size_t rows = 0, crossing = 0;
     int gutter;
     bool room = true;
     for (size_t b = 0; b < n.band_count; b++) {
@@ -403,13 +475,55 @@ int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_erro
         rows++;
         room = room && add_band(&n, &all, &n.bands[b]);
     }
-    if (rows && room && rows * 2 >= n.band_count) {
-        strip strips[MAX_STRIPS];
-        measure_strips(&n, 0, n.band_count, &all, strips);
-        *tabular = all.count >= 2 && (judge(&n, 0, n.band_count, &all, &gutter) != COLUMNS);
-        (void)tall;
+    for (size_t b = 0; b < n.band_count; b++) {
+        ranges with = all;
+        if (own_ranges(&n, b) == 1) crossing += !add_band(&n, &with, &n.bands[b]) || with.count < all.count;
     }
+    *tabular = rows && room && all.count >= 2 && crossing * 3 <= n.band_count &&
+               judge(&n, 0, n.band_count, &all, &gutter) != COLUMNS;
     status = 0;
+out:
+    dsvl_dealloc(n.ids);
+    dsvl_dealloc(n.bands);
+    return status;
+}
+
+int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err)
+{
+    const double em = w->em;
+    const dsvl_cells about = {box->x0 - (int)em, box->y0 - (int)(6 * em), box->x1 + (int)em,
+                              box->y1 + (int)(6 * em)};
+    node n = {.w = w};
+    ranges all = {0};
+    int status = -1;
+    n.ids = free_runs(w, &about, &n.count);
+    if (!n.ids) return dsvl_fail_memory(err, w->runs.count * sizeof *n.ids);
+    if (find_bands(&n, err)) goto out;
+    status = 0;
+    size_t first = n.band_count, end = 0;
+    for (size_t b = 0; b < n.band_count; b++) {
+        if ((n.bands[b].y0 + n.bands[b].y1) / 2 < box->y0 || (n.bands[b].y0 + n.bands[b].y1) / 2 >= box->y1)
+            continue;
+        if (first == n.band_count) first = b;
+        end = b + 1;
+        if (own_ranges(&n, b) >= 2 && !add_band(&n, &all, &n.bands[b])) goto out;
+    }
+    for (int side = 0; side < 2 && first < end; side++) {
+        for (int more = 0; more < 3; more++) {
+            if (side == 0 ? first == 0 : end == n.band_count) break;
+            size_t b = side == 0 ? first - 1 : end;
+            ranges with = all;
+            if (own_ranges(&n, b) < 2 || row_gap(&n, side == 0 ? b + 1 : b) > 1.8 * em ||
+                !is_aligned(&n, b, &all) || !add_band(&n, &with, &n.bands[b]) || with.count < all.count)
+                break;
+            for (size_t i = n.bands[b].first; i < n.bands[b].first + n.bands[b].count; i++)
+                dsvl_cells_join(box, box_of(&n, i));
+            if (side == 0)
+                first--;
+            else
+                end++;
+        }
+    }
 out:
     dsvl_dealloc(n.ids);
     dsvl_dealloc(n.bands);

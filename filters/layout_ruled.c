@@ -108,6 +108,22 @@ static void count_inside(const work *w, const dsvl_cells *box, int *type, int *s
     }
 }
 
+/* Curves over grid lines are left in pieces that touch the lines; print stands clear of them. */
+static bool is_drawn_on(const work *w, const dsvl_cells *box, int least)
+{
+    int touching = 0, all = 0;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        if (r->solid || !dsvl_cells_hold(box, &r->box, 0)) continue;
+        bool touches = false;
+        for (size_t k = 0; k < w->ink->rule_count && !touches; k++)
+            touches = dsvl_cells_touch(&w->ink->rules[k], &r->box, 0);
+        touching += touches;
+        all++;
+    }
+    return touching >= least && touching * 2 > all;
+}
+
 /* Whether rules as a group make a table. */
 static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
 {
@@ -118,7 +134,7 @@ static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
     if (g->across >= 3 && g->down >= 3) {
         /* A chart's plot area has grid lines too, but its print stands outside. */
         int cells = (g->across - 1) * (g->down - 1);
-        *table = type * 3 >= cells || solids == 0;
+        *table = type * 4 >= cells && !is_drawn_on(w, &g->box, 1);
         return 0;
     }
     return dsvl_layout_tabular(w, &g->box, table, err);
@@ -131,6 +147,14 @@ static int take_table(work *w, const dsvl_cells *box, dsvl_error *err)
         if (dsvl_cells_hold(box, &w->ink->rules[i], 2)) w->rule_used[i] = true;
     }
     return 0;
+}
+
+/* Axes and grid lines with something drawn on them: the figure begins with their box. */
+static void seed_figure(work *w, const dsvl_cells *box)
+{
+    const double em = w->em;
+    if (box->x1 - box->x0 < 5 * em || box->y1 - box->y0 < 4 * em || !is_drawn_on(w, box, 3)) return;
+    w->runs.data[w->runs.count++] = (run){*box, true, -1}; /* there is room for one a rule */
 }
 
 /* ---- tables with horizontal rules only ---- */
@@ -153,8 +177,12 @@ static int enclosed(const work *w, const dsvl_cells *between)
     for (size_t i = 0; i < w->runs.count; i++) {
         const run *r = &w->runs.data[i];
         int y = (r->box.y0 + r->box.y1) / 2;
-        if (r->solid || y < between->y0 || y >= between->y1) continue;
         if (dsvl_overlap(r->box.x0, r->box.x1, between->x0, between->x1) <= 0) continue;
+        /* Bars stand on several grid lines. */
+        if (r->solid && r->part == -1 && dsvl_overlap(r->box.y0, r->box.y1, between->y0, between->y1) > 0 &&
+            r->box.y1 - r->box.y0 > 1.2 * w->em)
+            return -1;
+        if (r->solid || y < between->y0 || y >= between->y1) continue;
         if (r->box.x0 < between->x0 - w->em || r->box.x1 > between->x1 + w->em) return -1;
         found = 1;
     }
@@ -183,7 +211,7 @@ static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
             dsvl_cells_join(&whole, s->rules[end]);
             bool tabular;
             if (dsvl_layout_tabular(w, &whole, &tabular, err)) return -1;
-            if (tabular && take_table(w, &whole, err)) return -1;
+            if (tabular && (dsvl_layout_extend(w, &whole, err) || take_table(w, &whole, err))) return -1;
         }
         i = end > i ? end + 1 : i + 1;
     }
@@ -218,7 +246,10 @@ static int ruled_by_lines(work *w, dsvl_error *err)
             seen[j] = true;
             s.rules[s.count++] = order[j];
         }
-        if (s.count >= 2 && tables_of_sheaf(w, &s, err)) goto out;
+        dsvl_cells all = *s.rules[0];
+        dsvl_cells_join(&all, s.rules[s.count - 1]);
+        if (s.count >= 2 && !is_drawn_on(w, &all, 3) && tables_of_sheaf(w, &s, err)) goto out;
+        if (s.count >= 3 && !w->rule_used[s.rules[0] - w->ink->rules]) seed_figure(w, &all);
     }
     status = 0;
 out:
@@ -245,6 +276,7 @@ int dsvl_layout_ruled(work *w, dsvl_error *err)
         bool table;
         if (is_grid(w, &groups[g], &table, err)) goto out;
         if (table && take_table(w, &groups[g].box, err)) goto out;
+        if (!table && groups[g].across && groups[g].down) seed_figure(w, &groups[g].box);
     }
     status = ruled_by_lines(w, err);
 out:
@@ -255,15 +287,18 @@ out:
 
 /* ---- figures ---- */
 
-/* A run that stands in a block of text: it is long, or a long one is right above or below it. */
-static bool in_text(const work *w, size_t i)
+/* A run that stands in a block of text: it is long, or a long one is right above or below it. Labels under
+ * bars may come in one run when they are long; then it is as wide as the figure at most, and close to it. */
+static bool in_text(const work *w, size_t i, const dsvl_cells *figure)
 {
     const dsvl_cells *a = &w->runs.data[i].box;
     const double em = w->em;
-    if (a->x1 - a->x0 > LONG_LINE * em) return true;
+    bool under =
+        a->x0 > figure->x0 - em && a->x1 < figure->x1 + em && dsvl_cells_touch(a, figure, (int)(0.8 * em));
+    if (a->x1 - a->x0 > LONG_LINE * em && !under) return true;
     for (size_t j = 0; j < w->runs.count; j++) {
         const run *r = &w->runs.data[j];
-        if (r->solid || r->box.x1 - r->box.x0 <= LONG_LINE * em) continue;
+        if (j == i || r->solid || r->box.x1 - r->box.x0 <= LONG_LINE * em) continue;
         int apart = -dsvl_overlap(a->y0, a->y1, r->box.y0, r->box.y1);
         if (apart <= 0.8 * em && dsvl_overlap(a->x0, a->x1, r->box.x0, r->box.x1) > 0) return true;
     }
@@ -303,7 +338,7 @@ static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
             const run *r = &w->runs.data[i];
             if (r->part != -1 || taken[i] || !dsvl_cells_touch(&core, &r->box, (int)gap)) continue;
             bool inside = dsvl_cells_hold(&core, &r->box, 0);
-            if (!inside && (r->solid || in_text(w, i))) continue;
+            if (!inside && (r->solid || in_text(w, i, &core))) continue;
             taken[i] = true;
             dsvl_cells_join(box, &r->box);
         }

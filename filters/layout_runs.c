@@ -25,6 +25,70 @@ static int32_t root(int32_t *parent, int32_t i)
     return i;
 }
 
+/* ---- gutters ---- */
+
+/* Upright stretches of white with print close by on both sides, line after line: columns of text may stand no
+ * further apart than wide spaces do, and only the height of the gutter tells. Marks its cells; NULL: out of
+ * memory. */
+static uint8_t *find_gutters(const dsvl_ink *ink, double em)
+{
+    enum {
+        OPEN,
+        SIDES,
+        SHUT
+    }; /* white to the end of the line, white between print, print or a narrow space */
+    const int w = ink->width, h = ink->height, narrow = (int)(0.55 * em + 0.5), wide = (int)(6 * em),
+              least = (int)(4 * em);
+    uint8_t *cells = dsvl_alloc_zero((size_t)w, (size_t)h);
+    int *sides = dsvl_alloc_zero((size_t)w, sizeof *sides), *from = dsvl_alloc_zero((size_t)w, sizeof *from);
+    for (int y = 0; cells && y < h; y++) {
+        const uint8_t *mask = ink->mask + (size_t)y * (size_t)w;
+        uint8_t *row = cells + (size_t)y * (size_t)w;
+        for (int x = 0, end = -1; x < w; x++) {
+            if (!mask[x]) continue;
+            int white = x - end - 1;
+            if (end >= 0 && white > 0 && white <= wide)
+                memset(row + end + 1, white < narrow ? SHUT : SIDES, (size_t)white);
+            row[x] = SHUT;
+            end = x;
+        }
+    }
+    if (cells && sides && from) {
+        /* Columns of cells, all at once, row by row. */
+        for (int y = 0; y <= h; y++) {
+            for (int x = 0; x < w; x++) {
+                uint8_t c = y < h ? cells[(size_t)y * (size_t)w + (size_t)x] : SHUT;
+                sides[x] += c == SIDES;
+                if (c != SHUT) continue;
+                for (int i = from[x]; i < y; i++)
+                    cells[(size_t)i * (size_t)w + (size_t)x] = sides[x] >= least;
+                if (y < h) cells[(size_t)y * (size_t)w + (size_t)x] = 0;
+                sides[x] = 0;
+                from[x] = y + 1;
+            }
+        }
+    } else {
+        dsvl_dealloc(cells);
+        cells = NULL;
+    }
+    dsvl_dealloc(sides);
+    dsvl_dealloc(from);
+    return cells;
+}
+
+static bool gutter_between(const dsvl_cells *a, const dsvl_cells *b, const uint8_t *gutters, int width)
+{
+    const dsvl_cells *l = a->x0 < b->x0 ? a : b, *r = l == a ? b : a;
+    int top = a->y0 > b->y0 ? a->y0 : b->y0, bottom = a->y1 < b->y1 ? a->y1 : b->y1;
+    const uint8_t *row = gutters + (size_t)((top + bottom) / 2) * (size_t)width;
+    for (int x = l->x1; x < r->x0; x++) {
+        if (row[x]) return true;
+    }
+    return false;
+}
+
+/* ---- joining ---- */
+
 /* Whether two pieces of type belong to one run: side by side, of like height. em: of the page. */
 static bool linked(const dsvl_cells *a, const dsvl_cells *b, double em)
 {
@@ -39,7 +103,7 @@ static bool linked(const dsvl_cells *a, const dsvl_cells *b, double em)
 }
 
 /* Join type boxes into runs, in place. */
-static int join_runs(runs *set, double em, dsvl_error *err)
+static int join_runs(runs *set, double em, const uint8_t *gutters, int width, dsvl_error *err)
 {
     int32_t *parent = dsvl_alloc(set->count, sizeof *parent);
     int tallest = 0;
@@ -52,7 +116,8 @@ static int join_runs(runs *set, double em, dsvl_error *err)
     for (size_t i = 0; i < set->count; i++) {
         parent[i] = (int32_t)i;
         for (size_t j = i; j-- > 0 && set->data[i].box.y0 - set->data[j].box.y0 <= tallest;) {
-            if (!linked(&set->data[i].box, &set->data[j].box, em)) continue;
+            const dsvl_cells *p = &set->data[i].box, *q = &set->data[j].box;
+            if (!linked(p, q, em) || gutter_between(p, q, gutters, width)) continue;
             int32_t a = root(parent, (int32_t)i), b = root(parent, (int32_t)j);
             parent[a > b ? a : b] = a > b ? b : a;
         }
@@ -166,21 +231,54 @@ static bool is_bar(const dsvl_ink *ink, size_t which)
     return false;
 }
 
-/* Shades with print on them are grounds unless they are bars; the others, and drawings, are solids. */
-static void add_solids(runs *set, const dsvl_ink *ink, double em)
+/* Side by side, of one height: cells of a row. */
+static bool same_row(const dsvl_cells *a, const dsvl_cells *b)
 {
-    size_t type = set->count;
+    return abs(a->y0 - b->y0) <= 1 && abs(a->y1 - b->y1) <= 1 &&
+           -dsvl_overlap(a->x0, a->x1, b->x0, b->x1) <= 4;
+}
+
+/* Shades with print on them are grounds unless they are bars, and so are shades in a row with a ground.
+ * ground: a mark for each shade. */
+static void find_grounds(const runs *set, const dsvl_ink *ink, uint8_t *ground)
+{
     for (size_t i = 0; i < ink->shade_count; i++) {
         const dsvl_shade *s = &ink->shades[i];
         size_t printed = 0;
-        for (size_t j = 0; j < type; j++) printed += dsvl_cells_hold(&s->box, &set->data[j].box, 0);
-        if (s->straight && printed && !is_bar(ink, i)) continue;
-        if (!s->straight && s->contrast < 40) continue; /* uneven light */
+        bool beside = false;
+        for (size_t j = 0; j < set->count; j++) printed += dsvl_cells_hold(&s->box, &set->data[j].box, 0);
+        for (size_t j = 0; j < ink->shade_count && printed; j++)
+            beside |= j != i && ink->shades[j].straight && same_row(&s->box, &ink->shades[j].box);
+        ground[i] = s->straight && printed && (beside || printed > 2 || !is_bar(ink, i));
+    }
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < ink->shade_count; i++) {
+            for (size_t j = 0; j < ink->shade_count && !ground[i] && ink->shades[i].straight; j++) {
+                if (!ground[j] || !same_row(&ink->shades[i].box, &ink->shades[j].box)) continue;
+                ground[i] = 1;
+                more = true;
+            }
+        }
+    }
+}
+
+/* Shades that are no grounds, and drawings, are solids. */
+static int add_solids(runs *set, const dsvl_ink *ink, double em, dsvl_error *err)
+{
+    uint8_t *ground = dsvl_alloc_zero(ink->shade_count, 1);
+    if (!ground) return dsvl_fail_memory(err, ink->shade_count);
+    find_grounds(set, ink, ground);
+    for (size_t i = 0; i < ink->shade_count; i++) {
+        const dsvl_shade *s = &ink->shades[i];
+        if (ground[i] || (!s->straight && s->contrast < 40)) continue; /* uneven light */
         add(set, s->box, true);
     }
     for (size_t i = 0; i < ink->piece_count; i++) {
         if (is_solid(&ink->pieces[i], ink->areas[i], em)) add(set, ink->pieces[i], true);
     }
+    dsvl_dealloc(ground);
+    return 0;
 }
 
 int dsvl_runs_find(work *w, const dsvl_words *words, double cells_per_point, const double origin[2],
@@ -188,26 +286,27 @@ int dsvl_runs_find(work *w, const dsvl_words *words, double cells_per_point, con
 {
     const dsvl_ink *ink = w->ink;
     const bool layer = words && words->count;
-    size_t room = ink->piece_count * 2 + ink->shade_count + (layer ? words->count : 0);
+    size_t room = ink->piece_count * 2 + ink->shade_count + 2 * ink->rule_count + (layer ? words->count : 0);
     runs *out = &w->runs;
     uint8_t *covered = layer ? dsvl_alloc_zero((size_t)ink->width, (size_t)ink->height) : NULL;
+    uint8_t *gutters = find_gutters(ink, w->em);
     int status = -1;
     memset(out, 0, sizeof *out);
     out->data = dsvl_alloc(room, sizeof *out->data);
-    if (!out->data || (layer && !covered)) {
+    if (!out->data || !gutters || (layer && !covered)) {
         dsvl_fail_memory(err, room * sizeof *out->data);
         goto out;
     }
     if (layer) type_of_words(out, ink, words, cells_per_point, origin, covered);
     type_of_ink(out, ink, covered, w->em, false);
-    if (join_runs(out, w->em, err)) goto out;
+    if (join_runs(out, w->em, gutters, ink->width, err)) goto out;
     size_t first = out->count;
     type_of_ink(out, ink, covered, w->em, true);
     attach_marks(out, first, w->em);
-    if (join_runs(out, w->em, err)) goto out;
-    add_solids(out, ink, w->em);
-    status = 0;
+    if (join_runs(out, w->em, gutters, ink->width, err)) goto out;
+    status = add_solids(out, ink, w->em, err);
 out:
     dsvl_dealloc(covered);
+    dsvl_dealloc(gutters);
     return status;
 }

@@ -9,6 +9,7 @@
 /* In em: paper about the content on the canvas; blocks of text further apart are not put together. */
 static const double MARGIN = 0.4;
 static const double TEXT_GAP = 3.0;
+static const double RUNNING_GAP = 1.5; /* of running titles and page numbers */
 /* Type sizes that may share a zoom. */
 static const double SIZES = 1.35;
 
@@ -70,7 +71,7 @@ static double zoom_of(const plan *p, const dsvl_part *part)
 {
     double zoom = p->em / part->em, room = widest(p) - 2 * margin_of(p);
     double width = part->box[2] - part->box[0];
-    if (width * zoom > room) zoom = room / width;
+    if (width * zoom > room) zoom = room / width * (1 - 1e-9); /* not a hair wider than the canvas */
     return zoom;
 }
 
@@ -182,6 +183,20 @@ static bool cross(const double a[4], const double b[4])
     return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 }
 
+/* A line alone above or below everything else: a page number, a running title. */
+static bool is_running(const dsvl_layout *layout, size_t which)
+{
+    const dsvl_part *p = &layout->parts[which];
+    double above = 1e9, below = 1e9;
+    if (p->box[3] - p->box[1] > 1.7 * p->em) return false;
+    for (size_t i = 0; i < layout->count; i++) {
+        if (i == which) continue;
+        below = fmin(below, layout->parts[i].box[1] - p->box[3]);
+        above = fmin(above, p->box[1] - layout->parts[i].box[3]);
+    }
+    return above > RUNNING_GAP * p->em || below > RUNNING_GAP * p->em;
+}
+
 /* Whether part j can be read in one with the parts from i on that are joined in *whole. */
 static bool may_join(const plan *p, const dsvl_layout *layout, size_t i, size_t j, const dsvl_part *whole)
 {
@@ -190,6 +205,7 @@ static bool may_join(const plan *p, const dsvl_layout *layout, size_t i, size_t 
         return false;
     if (next->em > SIZES * whole->em || whole->em > SIZES * next->em) return false;
     if (next->box[1] - whole->box[3] > TEXT_GAP * whole->em) return false;
+    if (is_running(layout, i) || is_running(layout, j)) return false;
     double box[4] = {fmin(whole->box[0], next->box[0]), fmin(whole->box[1], next->box[1]),
                      fmax(whole->box[2], next->box[2]), fmax(whole->box[3], next->box[3])};
     for (size_t k = 0; k < layout->count; k++) {
