@@ -29,13 +29,19 @@ static inline int64_t random_int(int64_t low, int64_t high)
     return low + random_bits() % (high - low + 1);
 }
 
-/* n floats; the pointer is on purpose no multiple of more than 4 bytes. Never freed: tests end soon. */
+/* n floats; the pointer is on purpose no multiple of more than 4 bytes. Kept to the end of the test. */
 static inline float *random_floats(int64_t n)
 {
-    float *block = malloc((size_t)(n + 1) * sizeof *block);
+    static struct kept {
+        struct kept *before;
+        float data[];
+    } * last;
+    struct kept *block = malloc(sizeof *block + (size_t)(n + 1) * sizeof(float));
     if (!block) abort();
-    for (int64_t i = 0; i <= n; i++) block[i] = random_float();
-    return block + 1;
+    block->before = last;
+    last = block;
+    for (int64_t i = 0; i <= n; i++) block->data[i] = random_float();
+    return block->data + 1;
 }
 
 static inline float *same_floats(const float *from, int64_t n)
