@@ -218,7 +218,7 @@ int main(int argc, char **argv)
     static const cli_program program = {
         "dsvl", "ask [OPTION...] FILE... PROMPT\n       dsvl STAGE [OPTION...]",
         "Read documents with DeepSeek-VL models on CPUs. `dsvl ask` runs the whole pipeline;\n"
-        "a STAGE is rasterize, tile, encode or answer: dsvl STAGE --help.",
+        "a STAGE is rasterize, regions, tile, encode or answer: dsvl STAGE --help.",
         NULL, 0};
     char folder[4096];
     char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
