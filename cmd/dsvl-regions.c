@@ -77,12 +77,12 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
 {
     const double begun = cli_seconds();
     const cutter *c = user;
-    dsvl_page_view view;
+    dsvl_page_view view = {0};
     dsvl_layout layout = {0};
     dsvl_regions regions = {0};
     char name[256];
     int status = -1;
-    if (dsvl_page_view_of(&view, page, err) ||
+    if (dsvl_page_view_open(&view, page, err) ||
         dsvl_layout_find(&layout, view.picture.pixels, view.picture.width, view.picture.height,
                          1 / view.scale[1], &view.words, view.origin, err) ||
         dsvl_regions_plan(&regions, &layout, view.picture.width, view.picture.height, &c->processor, c->em,
@@ -106,6 +106,7 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
 out:
     if (status) dsvl_error_prefix(err, "%s: ", dsvl_record_place(page, name));
     dsvl_layout_free(&layout);
+    dsvl_page_view_close(&view);
     dsvl_regions_free(&regions);
     return status;
 }

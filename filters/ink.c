@@ -9,7 +9,7 @@
 /* ---- paper and mask ---- */
 
 /* The commonest colour of every fourth pixel, in steps of 8 levels, refined to the mean of its step. */
-static int find_paper(uint8_t paper[3], const uint8_t *pixels, size_t n, dsvl_error *err)
+int dsvl_ink_paper(uint8_t paper[3], const uint8_t *pixels, size_t n, dsvl_error *err)
 {
     enum { STEPS = 32 * 32 * 32 };
     struct {
@@ -169,7 +169,7 @@ int dsvl_ink_find(dsvl_ink *ink, const uint8_t *pixels, int width, int height, d
         dsvl_fail_memory(err, (size_t)ink->width * (size_t)ink->height);
         return -1;
     }
-    if (find_paper(ink->paper, pixels, (size_t)width * (size_t)height, err)) goto out;
+    if (dsvl_ink_paper(ink->paper, pixels, (size_t)width * (size_t)height, err)) goto out;
     dsvl_ink_mark(ink, &page, &(dsvl_cells){0, 0, ink->width, ink->height}, ink->paper);
     colour = average(ink, &page);
     if (!colour) {

@@ -44,6 +44,9 @@ int dsvl_ink_find(dsvl_ink *ink, const uint8_t *pixels, int width, int height, d
                   dsvl_error *err);
 void dsvl_ink_free(dsvl_ink *ink);
 
+/* The commonest colour of n RGB pixels. */
+int dsvl_ink_paper(uint8_t paper[3], const uint8_t *pixels, size_t n, dsvl_error *err);
+
 /* Type size, in cells, of the pieces whose middle is in the box; 0: none. */
 double dsvl_ink_em(const dsvl_ink *ink, const dsvl_cells *box, double cells_per_point);
 

@@ -34,6 +34,9 @@ int dsvl_layout_add(work *w, dsvl_part_kind kind, const dsvl_cells *box, dsvl_er
 
 /* ---- type size and places for cuts ---- */
 
+/* Type sizes of fonts and of letters seen may differ by so much. */
+static const double SIZES = 1.4;
+
 static int compare_float(const void *a, const void *b)
 {
     return (*(const float *)a > *(const float *)b) - (*(const float *)a < *(const float *)b);
@@ -42,19 +45,39 @@ static int compare_float(const void *a, const void *b)
 /* The median size of the words within a box of the page, points; 0: none. */
 static double words_em(const dsvl_words *words, const double box[4], float *sizes)
 {
-    size_t n = 0;
+    size_t n = 0, total = 0;
     for (size_t i = 0; words && i < words->count; i++) {
         const float *b = words->boxes + 4 * i;
         double x = (b[0] + b[2]) / 2.0, y = (b[1] + b[3]) / 2.0, height = b[3] - b[1],
                size = words->font_size[i];
         if (x < box[0] || x > box[2] || y < box[1] || y > box[3]) continue;
-        /* Fonts that carry their size in a matrix of their own report what they like. */
-        if (!(size > 0.5 * height && size < 1.6 * height)) size = height / 1.15;
-        if (size > 0) sizes[n++] = (float)size;
+        total++;
+        /* Fonts that carry their size in a matrix of their own report what they like, and upright words are
+         * high. */
+        if (size > 0.5 * height && size < 1.6 * height) sizes[n++] = (float)size;
     }
-    if (n == 0) return 0;
+    if (n * 2 <= total) return 0;
     qsort(sizes, n, sizeof *sizes, compare_float);
     return (double)sizes[n / 2];
+}
+
+/* Type size of a part by its print, in cells. Letters may be broken, lines are not: they reach from ascender
+ * to descender, or from the line up for figures and capitals. */
+static double seen_em(const work *w, int index, const dsvl_cells *box)
+{
+    enum { HIGHEST = 160 };
+    int counts[HIGHEST] = {0}, lines = 0, half = 0, h = 0;
+    double letters = dsvl_ink_em(w->ink, box, w->cells_per_point);
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        int high = r->box.y1 - r->box.y0;
+        if (r->part != index || r->solid || high >= HIGHEST || r->box.x1 - r->box.x0 < 5 * high) continue;
+        counts[high]++;
+        lines++;
+    }
+    while (h < HIGHEST - 1 && (half += counts[h]) * 2 <= lines) h++;
+    double line = lines ? h / 0.97 : 0;
+    return line > letters && line < 1.6 * letters ? line : letters;
 }
 
 /* Middles of the empty stretches between the lines of a part, in cells from the top of the page. */
@@ -99,7 +122,7 @@ typedef struct page {
 
 static int finish(dsvl_layout *layout, const work *w, const page *p, dsvl_error *err)
 {
-    const double cell = w->ink->cell, per_point = p->pixels_per_point / cell;
+    const double cell = w->ink->cell;
     float *sizes = dsvl_alloc(p->words ? p->words->count : 0, sizeof *sizes);
     layout->parts = dsvl_alloc_zero(w->part_count, sizeof *layout->parts);
     int status = -1;
@@ -119,8 +142,10 @@ static int finish(dsvl_layout *layout, const work *w, const page *p, dsvl_error 
         to->box[3] = fmin((from->box.y1 + 1) * cell, p->height);
         double points[4];
         for (int k = 0; k < 4; k++) points[k] = to->box[k] / p->pixels_per_point + p->origin[k & 1];
-        to->em = words_em(p->words, points, sizes) * p->pixels_per_point;
-        if (!(to->em > 0)) to->em = dsvl_ink_em(w->ink, &from->box, per_point) * cell;
+        const double said = words_em(p->words, points, sizes) * p->pixels_per_point;
+        const double seen = seen_em(w, (int)i, &from->box) * cell;
+        /* Where the two disagree, the fonts' own sizes are wrong. */
+        to->em = said > 0 && (seen == 0 || (said < SIZES * seen && seen < SIZES * said)) ? said : seen;
         if (!(to->em > 0)) to->em = w->em * cell;
         if (find_cuts(w, to, &from->box, (int)i, cell, err)) goto out;
     }
@@ -159,12 +184,13 @@ int dsvl_layout_find(dsvl_layout *layout, const uint8_t *pixels, int width, int 
     memcpy(layout->paper, ink.paper, sizeof layout->paper);
     const double per_point = pixels_per_point / ink.cell;
     w.em = ink.em > 0 ? ink.em : 10 * per_point;
+    w.cells_per_point = per_point;
     w.rule_used = dsvl_alloc_zero(ink.rule_count, 1);
     if (!w.rule_used) {
         dsvl_fail_memory(err, ink.rule_count);
         goto out;
     }
-    if (dsvl_runs_find(&w, p.words, per_point, origin, err) || dsvl_layout_ruled(&w, err) ||
+    if (dsvl_runs_find(&w, p.words, origin, err) || dsvl_layout_ruled(&w, err) ||
         dsvl_layout_figures(&w, err) || dsvl_layout_rows(&w, err) || sort_parts(&w, err))
         goto out;
     status = finish(layout, &w, &p, err);

@@ -30,6 +30,7 @@ typedef struct part {
 typedef struct work {
     const dsvl_ink *ink;
     double em; /* cells */
+    double cells_per_point;
     runs runs;
     part *parts;
     size_t part_count, part_capacity;
@@ -38,8 +39,7 @@ typedef struct work {
 } work;
 
 /* Runs of the page from its words and from the pieces of ink outside them; solids from ink. */
-int dsvl_runs_find(work *w, const dsvl_words *words, double cells_per_point, const double origin[2],
-                   dsvl_error *err);
+int dsvl_runs_find(work *w, const dsvl_words *words, const double origin[2], dsvl_error *err);
 
 /* Add a part and give it the free runs whose middle it holds. Its index, or -1. */
 int dsvl_layout_add(work *w, dsvl_part_kind kind, const dsvl_cells *box, dsvl_error *err);

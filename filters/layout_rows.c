@@ -14,6 +14,7 @@ static const double GUTTER = 0.6;        /* least width of a gutter that several
 static const double ROW_GAP = 2.4;       /* rows of a table stand no further apart */
 static const double COLUMN_WIDTH = 10.5; /* narrower strips are no columns of text */
 static const double COLUMN_FILL = 0.72;  /* of their width, what lines of text fill on average */
+static const double SIZES = 1.45;        /* type sizes of one block differ by less */
 static const double BLOCK_GAP = 1.5;     /* a wider gap ends a block of text */
 
 enum { MAX_STRIPS = 64 };
@@ -247,16 +248,19 @@ static bool is_inner_heading(const node *n, size_t from, size_t b, const ranges 
            row_gap(n, b + 1) <= limit;
 }
 
-/* Whether at least half of a band's runs stand as their strips do: same left, right or middle. */
+/* Whether a run stands as its strip does: same left, right or middle. */
+static bool is_placed(const dsvl_cells *box, const ranges *r, double slack)
+{
+    int s = strip_of(r, box), left = box->x0 - r->x0[s], right = r->x1[s] - box->x1;
+    return abs(left) < slack || abs(right) < slack || abs(left - right) < 2 * slack;
+}
+
+/* Whether at least half of a band's runs do. */
 static bool is_aligned(const node *n, size_t b, const ranges *r)
 {
-    const double em = n->w->em;
     size_t aligned = 0;
-    for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++) {
-        const dsvl_cells *box = box_of(n, i);
-        int s = strip_of(r, box), left = box->x0 - r->x0[s], right = r->x1[s] - box->x1;
-        aligned += abs(left) < em || abs(right) < em || abs(left - right) < 2 * em;
-    }
+    for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++)
+        aligned += is_placed(box_of(n, i), r, n->w->em);
     return aligned * 2 >= n->bands[b].count;
 }
 
@@ -306,6 +310,21 @@ static size_t grow_chain(const node *n, size_t from, bool headings, ranges *stri
 
 static int segment(work *w, const size_t *ids, size_t count, int depth, dsvl_error *err);
 
+/* Type size of a band, 0 when there is too little to tell. */
+static double band_em(const node *n, size_t b)
+{
+    dsvl_cells box = *box_of(n, n->bands[b].first);
+    for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++)
+        dsvl_cells_join(&box, box_of(n, i));
+    return box.x1 - box.x0 > 3 * n->w->em ? dsvl_ink_em(n->w->ink, &box, n->w->cells_per_point) : 0;
+}
+
+/* Headings of larger type are blocks of their own. */
+static bool same_size(double a, double b)
+{
+    return a == 0 || b == 0 || (a < SIZES * b && b < SIZES * a);
+}
+
 static int add_text(const node *n, size_t from, size_t to, dsvl_error *err)
 {
     const double em = n->w->em;
@@ -313,7 +332,11 @@ static int add_text(const node *n, size_t from, size_t to, dsvl_error *err)
     while (from < to) {
         dsvl_cells box = *box_of(n, n->bands[from].first);
         size_t b = from;
+        double size = band_em(n, from);
         for (; b < to && (b == from || row_gap(n, b) <= BLOCK_GAP * em); b++) {
+            double own = b == from ? size : band_em(n, b);
+            if (!same_size(size, own)) break;
+            if (own > 0) size = own;
             for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++)
                 dsvl_cells_join(&box, box_of(n, i));
         }
@@ -479,7 +502,9 @@ int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_erro
         ranges with = all;
         if (own_ranges(&n, b) == 1) crossing += !add_band(&n, &with, &n.bands[b]) || with.count < all.count;
     }
-    *tabular = rows && room && all.count >= 2 && crossing * 3 <= n.band_count &&
+    size_t aligned = 0;
+    for (size_t i = 0; i < n.count && room; i++) aligned += is_placed(box_of(&n, i), &all, 0.7 * w->em);
+    *tabular = rows && room && all.count >= 2 && crossing * 3 <= n.band_count && aligned * 5 >= n.count * 3 &&
                judge(&n, 0, n.band_count, &all, &gutter) != COLUMNS;
     status = 0;
 out:

@@ -93,17 +93,18 @@ static int group_rules(const work *w, int32_t *group_of, group *groups, size_t *
     return 0;
 }
 
-/* Print and drawing within a box. */
+/* Print and drawing within a box. A solid counts when it is as large as bars and curves are. */
 static void count_inside(const work *w, const dsvl_cells *box, int *type, int *solids)
 {
+    const double width = box->x1 - box->x0, height = box->y1 - box->y0;
     *type = *solids = 0;
     for (size_t i = 0; i < w->runs.count; i++) {
         const run *r = &w->runs.data[i];
         if (!dsvl_cells_hold(box, &r->box, 0)) continue;
+        double rw = r->box.x1 - r->box.x0, rh = r->box.y1 - r->box.y0;
         if (!r->solid)
             ++*type;
-        else if (r->box.x1 - r->box.x0 < 0.95 * (box->x1 - box->x0) ||
-                 r->box.y1 - r->box.y0 < 0.95 * (box->y1 - box->y0))
+        else if ((rw < 0.95 * width || rh < 0.95 * height) && rw * rh > 2 * w->em * w->em)
             ++*solids;
     }
 }
@@ -124,20 +125,47 @@ static bool is_drawn_on(const work *w, const dsvl_cells *box, int least)
     return touching >= least && touching * 2 > all;
 }
 
+/* A drawing that reaches over much of a box, across its lines. */
+static bool has_curve(const work *w, const dsvl_cells *box)
+{
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const dsvl_cells *b = &w->runs.data[i].box;
+        if (!w->runs.data[i].solid || !dsvl_cells_hold(box, b, 0)) continue;
+        if ((b->x1 - b->x0) * 3 > box->x1 - box->x0 && (b->y1 - b->y0) * 3 > box->y1 - box->y0 &&
+            b->y1 - b->y0 > 3 * w->em)
+            return true;
+    }
+    return false;
+}
+
+/* Points of a scatter plot: many runs, most of them smaller than a word. */
+static bool is_dotted(const work *w, const dsvl_cells *box)
+{
+    int small = 0, all = 0;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        if (r->solid || !dsvl_cells_hold(box, &r->box, 0)) continue;
+        small += r->box.x1 - r->box.x0 < w->em;
+        all++;
+    }
+    return all >= 8 && small * 10 > all * 7;
+}
+
 /* Whether rules as a group make a table. */
 static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
 {
     int type, solids;
     *table = false;
     count_inside(w, &g->box, &type, &solids);
-    if (type < 2 || g->across < 2 || g->across + g->down < 4 || solids * 3 > type) return 0;
+    const bool curve = has_curve(w, &g->box);
+    if (type < 2 || g->across < 2 || g->across + g->down < 4 || solids * 3 > type || curve) return 0;
     if (g->across >= 3 && g->down >= 3) {
         /* A chart's plot area has grid lines too, but its print stands outside. */
         int cells = (g->across - 1) * (g->down - 1);
         *table = type * 4 >= cells && !is_drawn_on(w, &g->box, 1);
         return 0;
     }
-    return dsvl_layout_tabular(w, &g->box, table, err);
+    return is_dotted(w, &g->box) ? 0 : dsvl_layout_tabular(w, &g->box, table, err);
 }
 
 static int take_table(work *w, const dsvl_cells *box, dsvl_error *err)
@@ -153,7 +181,9 @@ static int take_table(work *w, const dsvl_cells *box, dsvl_error *err)
 static void seed_figure(work *w, const dsvl_cells *box)
 {
     const double em = w->em;
-    if (box->x1 - box->x0 < 5 * em || box->y1 - box->y0 < 4 * em || !is_drawn_on(w, box, 3)) return;
+    if (box->x1 - box->x0 < 5 * em || box->y1 - box->y0 < 4 * em ||
+        !(is_drawn_on(w, box, 3) || is_dotted(w, box)))
+        return;
     w->runs.data[w->runs.count++] = (run){*box, true, -1}; /* there is room for one a rule */
 }
 

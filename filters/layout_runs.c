@@ -281,8 +281,7 @@ static int add_solids(runs *set, const dsvl_ink *ink, double em, dsvl_error *err
     return 0;
 }
 
-int dsvl_runs_find(work *w, const dsvl_words *words, double cells_per_point, const double origin[2],
-                   dsvl_error *err)
+int dsvl_runs_find(work *w, const dsvl_words *words, const double origin[2], dsvl_error *err)
 {
     const dsvl_ink *ink = w->ink;
     const bool layer = words && words->count;
@@ -297,7 +296,7 @@ int dsvl_runs_find(work *w, const dsvl_words *words, double cells_per_point, con
         dsvl_fail_memory(err, room * sizeof *out->data);
         goto out;
     }
-    if (layer) type_of_words(out, ink, words, cells_per_point, origin, covered);
+    if (layer) type_of_words(out, ink, words, w->cells_per_point, origin, covered);
     type_of_ink(out, ink, covered, w->em, false);
     if (join_runs(out, w->em, gutters, ink->width, err)) goto out;
     size_t first = out->count;

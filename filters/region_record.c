@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "filters/page_record.h"
+#include "filters/skew.h"
 #include "lib/alloc.h"
 
 /* ---- from a page ---- */
@@ -63,7 +64,7 @@ static int read_words(dsvl_words *words, const dsvl_record *page, dsvl_error *er
     return 0;
 }
 
-int dsvl_page_view_of(dsvl_page_view *view, const dsvl_record *page, dsvl_error *err)
+static int read_page(dsvl_page_view *view, const dsvl_record *page, dsvl_error *err)
 {
     const dsvl_tensor *pixels = dsvl_record_need(page, "pixels", DSVL_U8, 3, err); /* [H, W, 3] */
     memset(view, 0, sizeof *view);
@@ -76,6 +77,53 @@ int dsvl_page_view_of(dsvl_page_view *view, const dsvl_record *page, dsvl_error 
     view->picture = (dsvl_picture){pixels->data, (size_t)pixels->shape[1] * 3, (int)pixels->shape[1],
                                    (int)pixels->shape[0], 3};
     return read_mapping(view, page, err) || read_words(&view->words, page, err) ? -1 : 0;
+}
+
+/* A word keeps its size; its middle moves. turn has determinant 1. */
+static void place_word(float out[4], const float in[4], const dsvl_page_view *v)
+{
+    const double *m = v->turn, w = (in[2] - in[0]) / 2.0, h = (in[3] - in[1]) / 2.0;
+    double x = ((in[0] + in[2]) / 2.0 - v->origin[0]) / v->scale[0] - m[4];
+    double y = ((in[1] + in[3]) / 2.0 - v->origin[1]) / v->scale[1] - m[5];
+    double px = (m[3] * x - m[2] * y) * v->scale[0] + v->origin[0];
+    double py = (m[0] * y - m[1] * x) * v->scale[1] + v->origin[1];
+    out[0] = (float)(px - w), out[1] = (float)(py - h), out[2] = (float)(px + w), out[3] = (float)(py + h);
+}
+
+static int straighten(dsvl_page_view *view, double slope, dsvl_error *err)
+{
+    dsvl_picture *p = &view->picture;
+    const size_t n = (size_t)p->width * (size_t)p->height;
+    uint8_t paper[3], *pixels = dsvl_alloc(n, 3);
+    float *boxes = dsvl_alloc(view->words.count, 4 * sizeof *boxes);
+    view->straight_pixels = pixels;
+    view->straight_boxes = boxes;
+    if (!pixels || !boxes) return dsvl_fail_memory(err, n * 3);
+    if (dsvl_ink_paper(paper, p->pixels, n, err) || dsvl_skew_straighten(pixels, p, slope, paper, err))
+        return -1;
+    dsvl_skew_matrix(view->turn, slope, p->width, p->height);
+    p->pixels = pixels;
+    for (size_t i = 0; i < view->words.count; i++) place_word(boxes + 4 * i, view->boxes + 4 * i, view);
+    view->words.boxes = boxes;
+    return 0;
+}
+
+int dsvl_page_view_open(dsvl_page_view *view, const dsvl_record *page, dsvl_error *err)
+{
+    if (read_page(view, page, err)) return -1;
+    view->boxes = view->words.boxes;
+    view->turn[0] = view->turn[3] = 1;
+    double slope = dsvl_skew_find(&view->picture, 1 / view->scale[1]);
+    if (slope == 0 || straighten(view, slope, err) == 0) return 0;
+    dsvl_page_view_close(view);
+    return -1;
+}
+
+void dsvl_page_view_close(dsvl_page_view *view)
+{
+    dsvl_dealloc(view->straight_pixels);
+    dsvl_dealloc(view->straight_boxes);
+    memset(view, 0, sizeof *view);
 }
 
 /* ---- to a region ---- */
@@ -97,8 +145,9 @@ static dsvl_record *copy_facts(const dsvl_record *page, dsvl_error *err)
     return record;
 }
 
-static int put_words(dsvl_record *record, const dsvl_words *from, const double box[4], dsvl_error *err)
+static int put_words(dsvl_record *record, const dsvl_page_view *view, const double box[4], dsvl_error *err)
 {
+    const dsvl_words *from = &view->words;
     dsvl_words words = {0};
     int status = -1;
     for (size_t i = 0; i < from->count; i++) {
@@ -110,21 +159,44 @@ static int put_words(dsvl_record *record, const dsvl_words *from, const double b
             goto out;
     }
     dsvl_words_keep(&words, box);
+    /* Places are the page's own. */
+    for (size_t i = 0, kept = 0; view->straight_boxes && kept < words.count; i++) {
+        if (memcmp(words.boxes + 4 * kept, from->boxes + 4 * i, 4 * sizeof(float)) != 0) continue;
+        memcpy(words.boxes + 4 * kept++, view->boxes + 4 * i, 4 * sizeof(float));
+    }
     status = dsvl_words_put_take(record, &words, err);
 out:
     dsvl_words_free(&words);
     return status;
 }
 
-/* Facts of where the region is: box of the page's pixels, zoom from them, place of the box on the canvas. */
-static int set_place(dsvl_record *r, const dsvl_page_view *view, const double box[4], double zoom, int margin,
+/* The smallest box on the page that holds one of the view. Points. */
+static void crop_of(double out[4], const dsvl_page_view *v, const double box[4])
+{
+    out[0] = out[1] = INFINITY, out[2] = out[3] = -INFINITY;
+    for (int corner = 0; corner < 4; corner++) {
+        double x = box[corner & 1 ? 2 : 0], y = box[corner & 2 ? 3 : 1];
+        double px = (v->turn[0] * x + v->turn[2] * y + v->turn[4]) * v->scale[0] + v->origin[0];
+        double py = (v->turn[1] * x + v->turn[3] * y + v->turn[5]) * v->scale[1] + v->origin[1];
+        out[0] = fmin(out[0], px), out[1] = fmin(out[1], py), out[2] = fmax(out[2], px),
+        out[3] = fmax(out[3], py);
+    }
+}
+
+/* Facts of where the region is: its box in the view, zoom, place of the box on the canvas. */
+static int set_place(dsvl_record *r, const dsvl_page_view *v, const double box[4], double zoom, int margin,
                      dsvl_error *err)
 {
-    const double sx = view->scale[0], sy = view->scale[1], ox = view->origin[0], oy = view->origin[1];
-    if (dsvl_record_setf(r, DSVL_KEY_CROP, err, "%.10g %.10g %.10g %.10g", sx * box[0] + ox, sy * box[1] + oy,
-                         sx * box[2] + ox, sy * box[3] + oy) ||
-        dsvl_record_setf(r, DSVL_KEY_TO_POINTS, err, "%.10g 0 0 %.10g %.10g %.10g", sx / zoom, sy / zoom,
-                         ox + sx * (box[0] - margin / zoom), oy + sy * (box[1] - margin / zoom)) ||
+    const double sx = v->scale[0], sy = v->scale[1], *m = v->turn;
+    const double x = box[0] - margin / zoom, y = box[1] - margin / zoom; /* of the canvas's corner */
+    double crop[4];
+    crop_of(crop, v, box);
+    if (dsvl_record_setf(r, DSVL_KEY_CROP, err, "%.10g %.10g %.10g %.10g", crop[0], crop[1], crop[2],
+                         crop[3]) ||
+        dsvl_record_setf(r, DSVL_KEY_TO_POINTS, err, "%.10g %.10g %.10g %.10g %.10g %.10g", sx * m[0] / zoom,
+                         sy * m[1] / zoom, sx * m[2] / zoom, sy * m[3] / zoom,
+                         v->origin[0] + sx * (m[0] * x + m[2] * y + m[4]),
+                         v->origin[1] + sy * (m[1] * x + m[3] * y + m[5])) ||
         dsvl_record_setf(r, DSVL_KEY_DPI, err, "%.10g", 72 * zoom / sx))
         return -1;
     return dsvl_record_setf(r, DSVL_KEY_ZOOM, err, "%.6g", zoom);
@@ -169,7 +241,7 @@ dsvl_record *dsvl_region_record_new(const dsvl_record *page, const dsvl_page_vie
         set_place(record, view, box, zoom, region ? region->margin : 0, err))
         goto fail;
     for (int k = 0; k < 4; k++) points[k] = box[k] * view->scale[k & 1] + view->origin[k & 1];
-    if (view->words.count && put_words(record, &view->words, points, err)) goto fail;
+    if (view->words.count && put_words(record, view, points, err)) goto fail;
     if (region ? dsvl_region_draw(&pixels, region, &view->picture, place->paper, err)
                : draw_blank(&pixels, place, err))
         goto fail;

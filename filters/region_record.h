@@ -6,15 +6,21 @@
 #include "filters/region.h"
 #include "lib/record.h"
 
-/* Where a page record's pixels stand on the page: x_pt = scale[0] * x + origin[0], likewise y. */
+/* A page as it is cut up: its own pixels, or straightened ones when it is a crooked scan. Places in words,
+ * scale and origin are those of the pixels at hand; turn leads from them to the page's own pixels, as
+ * dsvl_skew_matrix has it. */
 typedef struct dsvl_page_view {
-    dsvl_picture picture; /* borrowed from the record */
-    dsvl_words words;     /* borrowed from the record; count 0: no text layer */
-    double scale[2], origin[2];
+    dsvl_picture picture; /* borrowed from the record, or straightened */
+    dsvl_words words;     /* count 0: no text layer; borrowed, but for the boxes of a straightened page */
+    const float *boxes;   /* [words.count, 4]: as the record has them */
+    double scale[2], origin[2]; /* points: scale * pixel + origin */
+    double turn[6];
+    void *straight_pixels, *straight_boxes; /* owned, or NULL */
 } dsvl_page_view;
 
-/* Read a page record, checking every shape and number of it. */
-int dsvl_page_view_of(dsvl_page_view *view, const dsvl_record *page, dsvl_error *err);
+/* Read a page record, checking every shape and number of it. The record must outlive the view. */
+int dsvl_page_view_open(dsvl_page_view *view, const dsvl_record *page, dsvl_error *err);
+void dsvl_page_view_close(dsvl_page_view *view);
 
 /* A new record for a region of a page: the page's facts, with what the region changes; its words; its pixels.
  * number is from 1. region NULL: the page is blank, and its record shows nothing on the canvas [height,

@@ -23,22 +23,24 @@
 #define DSVL_KEY_ROTATION                                                                                    \
     "rotation"                  /* degrees clockwise that the page was turned for display: 0 90 180 270 */
 #define DSVL_KEY_CROP "crop_pt" /* "x0 y0 x1 y1": the part of the page that the pixels show, points */
-#define DSVL_KEY_TO_POINTS "pixel_to_point"  /* "sx 0 0 sy tx ty": x_pt = sx*x + tx, y_pt = sy*y + ty */
+#define DSVL_KEY_TO_POINTS                                                                                   \
+    "pixel_to_point" /* "a b c d e f": x_pt = a*x + c*y + e, y_pt = b*x + d*y + f; b and c are 0 but in      \
+                        regions of crooked scans */
 #define DSVL_KEY_HASH "pixels_hash"          /* BLAKE2b-256 of shape and pixels, 64 hex digits */
 #define DSVL_KEY_SOURCE_HASH "document_hash" /* optional: BLAKE2b-256 of the document's bytes */
 #define DSVL_KEY_MIRRORED                                                                                    \
     "mirrored" /* "1": the page was also flipped, left to right, before it was turned                        \
                 */
 #define DSVL_KEY_WARNING                                                                                     \
-    "warning" /* what the document's reader complained about although the page was drawn */
-#define DSVL_KEY_REGION "region"                 /* region: number in reading order, from 1 */
+    "warning"                    /* what the document's reader complained about although the page was drawn */
+#define DSVL_KEY_REGION "region" /* region: number in reading order, from 1 */
 #define DSVL_KEY_REGIONS "regions"               /* of the page */
 #define DSVL_KEY_REGION_KIND "region_kind"       /* text table figure blank */
 #define DSVL_KEY_REGION_PART "region_part"       /* "1/3": of a table or text that was cut; absent: whole */
 #define DSVL_KEY_REGION_OVERLAP "region_overlap" /* rows shared with the part before */
 #define DSVL_KEY_ZOOM "zoom"                     /* pixels of the region to one of the page */
 #define DSVL_KEY_EM "em_px"                      /* type size in pixels of the region */
-#define DSVL_KEY_TILES_COLS "tiles_cols" /* tiles, embeddings: the local grid */
+#define DSVL_KEY_TILES_COLS "tiles_cols"         /* tiles, embeddings: the local grid */
 #define DSVL_KEY_TILES_ROWS "tiles_rows"
 #define DSVL_KEY_TILE_SIZE "tile_size" /* pixels a side */
 #define DSVL_KEY_CONTENT_BOX                                                                                 \
