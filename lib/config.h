@@ -89,7 +89,7 @@ typedef struct dsvl_config {
     dsvl_decoder_config decoder;
     int preferred_em_px; /* type size the model reads best, pixels per em; 0: not said (key
                             dsvl_preferred_em_px) */
-    int region_tiles;    /* the most tiles it reads well in one picture; 0: not said (key dsvl_region_tiles) */
+    int region_tiles; /* the most tiles it reads well in one picture; 0: not said (key dsvl_region_tiles) */
 } dsvl_config;
 
 /* Read and check a folder's files. Unknown model types and inconsistent numbers are errors naming file and
