@@ -83,9 +83,8 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 # What a user types first; it installs what is missing, builds, and reads the table of a shipped report.
 demo: ; @.ci/setup build
 	@$(MAKE) --no-print-directory all
-	@echo "$$ dsvl-rasterize report.pdf | dsvl-tile | dsvl-encode | dsvl-answer -p 'Extract the table as CSV.'"
-	@PATH=$(CURDIR)/$(BIN):$$PATH; dsvl-rasterize --pages 1 tests/data/report.pdf | dsvl-tile | dsvl-encode \
-		| dsvl-answer --text -p 'Extract the table as CSV.'
+	@echo "$$ dsvl ask --text --pages 1 tests/data/report.pdf 'Extract the table as CSV.'"
+	@$(BIN)/dsvl ask --text --pages 1 tests/data/report.pdf 'Extract the table as CSV.'
 
 check:
 	@.ci/setup check

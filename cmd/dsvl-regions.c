@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pages in, reading regions out: tables, figures and blocks of text in reading order, zoomed so that their
  * type has the size that the model reads best. Of a model it reads the configuration alone. */
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "cmd/cli.h"
 #include "filters/region_record.h"
+#include "filters/tiling.h"
 #include "lib/alloc.h"
 #include "lib/dsvl.h"
 #include "lib/folder.h"
+#include "lib/task.h"
 
 static struct {
     const char *model, *kinds;
     double em;
     long tiles;
+    bool if_needed;
 } options;
 
 static const cli_option option_table[] = {
@@ -22,8 +25,10 @@ static const cli_option option_table[] = {
      400},
     {"max-tiles", 0, CLI_INT, &options.tiles, "N",
      "the most tiles in a region (default: the model's, else 24)", 1, 4096},
-    {"kinds", 0, CLI_STRING, &options.kinds, "LIST", "only these, separated by commas: text, table, figure",
-     0, 0},
+    {"kinds", 0, CLI_STRING, &options.kinds, "LIST",
+     "of text, table, figure: these; all of a page that has none of them", 0, 0},
+    {"if-needed", 0, CLI_FLAG, &options.if_needed, NULL,
+     "pass pages whole that the model reads well as they are", 0, 0},
     CLI_COMMON,
 };
 static const cli_program program = {
@@ -38,16 +43,47 @@ typedef struct cutter {
     dsvl_processor_config processor;
     double em;
     int tiles;
-    bool wanted[DSVL_PART_KINDS];
-    bool all; /* blank pages too */
-    char settings[128];
+    char settings[160];
 } cutter;
 
-static size_t count_wanted(const cutter *c, const dsvl_regions *regions)
+/* With --if-needed, type smaller than this fraction of the preferred size is too small. */
+static const double LEGIBLE = 0.75;
+
+static bool is_wanted(dsvl_part_kind kind)
+{
+    return !options.kinds || dsvl_task_lists(options.kinds, dsvl_part_kind_name(kind));
+}
+
+/* Drop regions that are not wanted, unless that left nothing. */
+static void keep_wanted(dsvl_regions *regions)
 {
     size_t n = 0;
-    for (size_t i = 0; i < regions->count; i++) n += c->wanted[regions->data[i].kind];
-    return n;
+    for (size_t i = 0; i < regions->count; i++) n += is_wanted(regions->data[i].kind);
+    if (n == 0) return;
+    for (size_t i = n = 0; i < regions->count; i++) {
+        if (is_wanted(regions->data[i].kind)) regions->data[n++] = regions->data[i];
+    }
+    regions->count = n;
+}
+
+/* Whether a page should be cut up: its type would be too small after dsvl-tile, or its tiles too many. */
+static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout *layout,
+                     const dsvl_picture *picture, bool *needed, dsvl_error *err)
+{
+    dsvl_tile_plan plan;
+    char name[256];
+    double em = INFINITY;
+    if (dsvl_tiling_plan(&plan, &c->processor, picture->width, picture->height, true, err)) return -1;
+    for (size_t i = 0; i < layout->count; i++) {
+        if (is_wanted(layout->parts[i].kind)) em = fmin(em, layout->parts[i].em);
+    }
+    em *= (double)plan.content.width / picture->width;
+    *needed = layout->count > 0 && (em < LEGIBLE * c->em || plan.cols * plan.rows > c->tiles);
+    cli_note(
+        "%s: whole, it takes %d tiles and its smallest type %.1f pixels of the %g that the model prefers: %s",
+        dsvl_record_place(page, name), plan.cols * plan.rows, isfinite(em) ? em : 0, c->em,
+        *needed ? "cut up" : "left whole");
+    return 0;
 }
 
 static void smallest_canvas(const dsvl_processor_config *p, dsvl_region_place *place)
@@ -88,17 +124,23 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
         dsvl_regions_plan(&regions, &layout, view.picture.width, view.picture.height, &c->processor, c->em,
                           c->tiles, err))
         goto out;
-    dsvl_region_place place = {.count = count_wanted(c, &regions), .paper = layout.paper};
+    bool needed = true;
+    if (options.if_needed && is_needed(c, page, &layout, &view.picture, &needed, err)) goto out;
+    if (!needed) {
+        status = cli_emit(sink, page, err);
+        goto out;
+    }
+    keep_wanted(&regions);
+    dsvl_region_place place = {.count = regions.count, .paper = layout.paper};
     cli_note("%s: %zu region%s", dsvl_record_place(page, name), place.count, place.count == 1 ? "" : "s");
-    if (regions.count == 0 && c->all) {
+    if (regions.count == 0) {
         smallest_canvas(&c->processor, &place);
         place.number = place.count = 1;
         status = emit(c, page, &view, NULL, &place, cli_seconds() - begun, sink, err);
         goto out;
     }
-    const double share = place.count ? (cli_seconds() - begun) / (double)place.count : 0;
+    const double share = (cli_seconds() - begun) / (double)place.count;
     for (size_t i = 0; i < regions.count; i++) {
-        if (!c->wanted[regions.data[i].kind]) continue;
         place.number++;
         if (emit(c, page, &view, &regions.data[i], &place, share, sink, err)) goto out;
     }
@@ -111,23 +153,19 @@ out:
     return status;
 }
 
-/* "text,table"; NULL: all, blank pages included. */
-static void choose_kinds(cutter *c, const char *list)
+static int check_kinds(void)
 {
-    c->all = list == NULL;
-    for (int k = 0; k < DSVL_PART_KINDS; k++) c->wanted[k] = c->all;
-    for (const char *p = list; p;) {
-        size_t n = strcspn(p, ",");
+    for (const char *p = options.kinds; p; p = strchr(p, ','), p += !!p) {
+        const int n = (int)strcspn(p, ",");
         int k = 0;
         for (; k < DSVL_PART_KINDS; k++) {
             const char *kind = dsvl_part_kind_name((dsvl_part_kind)k);
-            if (strlen(kind) == n && strncmp(p, kind, n) == 0) break;
+            if ((int)strlen(kind) == n && strncmp(p, kind, (size_t)n) == 0) break;
         }
         if (k == DSVL_PART_KINDS)
-            exit(cli_usage("--kinds takes text, table and figure, not \"%.*s\"", (int)n, p));
-        c->wanted[k] = true;
-        p = p[n] ? p + n + 1 : NULL;
+            return cli_usage("--kinds takes text, table and figure, not \"%.*s\"", n, p);
     }
+    return 0;
 }
 
 static int read_model(cutter *c, dsvl_error *err)
@@ -140,8 +178,9 @@ static int read_model(cutter *c, dsvl_error *err)
     dsvl_dealloc(folder);
     c->em = options.em > 0 ? options.em : config.preferred_em_px ? config.preferred_em_px : 20;
     c->tiles = options.tiles ? (int)options.tiles : config.region_tiles ? config.region_tiles : 24;
-    snprintf(c->settings, sizeof c->settings, "--em=%g --max-tiles=%d%s%s", c->em, c->tiles,
-             options.kinds ? " --kinds=" : "", options.kinds ? options.kinds : "");
+    snprintf(c->settings, sizeof c->settings, "--em=%g --max-tiles=%d%s%s%s", c->em, c->tiles,
+             options.kinds ? " --kinds=" : "", options.kinds ? options.kinds : "",
+             options.if_needed ? " --if-needed" : "");
     return status;
 }
 
@@ -150,9 +189,10 @@ int main(int argc, char **argv)
     static cutter c;
     dsvl_error err = {0};
     const int files = cli_parse(&program, argc, argv);
-    choose_kinds(&c, options.kinds);
+    int status = check_kinds();
+    if (status) return status;
     cli_input *input = cli_input_new(argv, files, &err);
-    int status = input ? read_model(&c, &err) : -1;
+    status = input ? read_model(&c, &err) : -1;
     status = status ? cli_fail(&err) : cli_expand(&program, input, "page", cut, &c);
     cli_input_free(input);
     return status;

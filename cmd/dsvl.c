@@ -9,10 +9,14 @@
 #include <unistd.h>
 
 #include "cmd/cli.h"
+#include "lib/alloc.h"
+#include "lib/config.h"
+#include "lib/task.h"
 
 /* The pipeline, left to right. */
-enum { RASTERIZE = 1, TILE = 2, ENCODE = 4, ANSWER = 8, ALL = 15, STAGES = 4 };
-static const char *const stage_names[STAGES] = {"dsvl-rasterize", "dsvl-tile", "dsvl-encode", "dsvl-answer"};
+enum { RASTERIZE = 1, REGIONS = 2, TILE = 4, ENCODE = 8, ANSWER = 16, ALL = 31, STAGES = 5 };
+static const char *const stage_names[STAGES] = {"dsvl-rasterize", "dsvl-regions", "dsvl-tile", "dsvl-encode",
+                                                "dsvl-answer"};
 
 /* Options of `dsvl ask`: each goes as it is to the stages in the mask. */
 static const struct option_route {
@@ -22,7 +26,7 @@ static const struct option_route {
     const char *argument;
     const char *help;
 } routes[] = {
-    {"model", 'm', TILE | ENCODE | ANSWER, "DIR", "model folder (default: the embedded model)"},
+    {"model", 'm', REGIONS | TILE | ENCODE | ANSWER, "DIR", "model folder (default: the embedded model)"},
     {"prompt", 'p', ANSWER, "PROMPT", "the question; all operands are then files"},
     {"prompts", 0, ANSWER, "FILE", "JSON Lines of id and prompt, all asked of every page"},
     {"pages", 0, RASTERIZE, "LIST", "pages such as 1-3,7,-1"},
@@ -46,11 +50,16 @@ static const struct option_route {
     {"verbose", 'v', ALL, NULL, "say what is being done"},
 };
 enum { ROUTES = sizeof routes / sizeof *routes, MAX_ARGS = 4096 };
+/* Pages that are cut up are drawn so that print of so many points need not be enlarged, within reason. */
+enum { SMALL_PRINT = 9, DPI_LEAST = 150, DPI_MOST = 400 };
 
 typedef struct pipeline {
     char *argv[STAGES][MAX_ARGS];
     int argc[STAGES];
+    int skipped; /* stages that this run does without */
     pid_t pid[STAGES];
+    const char *model, *prompt, *prompts, *per; /* as the command line says; NULL: nothing */
+    bool sized;                                 /* it says how large pages are drawn */
 } pipeline;
 
 /* The folder this program stands in; the stages stand beside it. */
@@ -116,11 +125,69 @@ static int print_ask_help(void)
     return fflush(stdout) ? CLI_OUTPUT : CLI_OK;
 }
 
+/* What the choice of stages depends on. value: NULL where the option's own argument holds it. */
+static void notice(pipeline *line, const struct option_route *route, const char *argument, const char *value)
+{
+    const struct {
+        const char *name, **value;
+    } noticed[] = {
+        {"model", &line->model}, {"prompt", &line->prompt}, {"prompts", &line->prompts}, {"per", &line->per}};
+    if (!value) value = argument[1] == '-' ? argument + 3 + strlen(route->name) : argument + 2;
+    for (size_t i = 0; i < sizeof noticed / sizeof *noticed; i++) {
+        if (strcmp(route->name, noticed[i].name) == 0) *noticed[i].value = value;
+    }
+    if (strcmp(route->name, "dpi") == 0 || strcmp(route->name, "scale-to") == 0) line->sized = true;
+    if (strcmp(route->name, "verbose") == 0) cli_verbose = true;
+    if (strcmp(route->name, "quiet") == 0) cli_quiet = true;
+}
+
+/* Regions help where the prompt says which parts of a page it is about and the model at which size it reads
+ * type best; dsvl-regions then decides for each page. The folder is read again, and its faults are told, by
+ * the stages themselves. */
+static const dsvl_task *find_task(const pipeline *line, int *em)
+{
+    dsvl_error err = {0};
+    dsvl_config config = {0};
+    const dsvl_task *task = line->prompt && !line->prompts ? dsvl_task_of(line->prompt) : NULL;
+    char *folder = line->model ? dsvl_strdup(line->model) : dsvl_model_default_folder(&err);
+    if (folder && dsvl_config_read(&config, folder, &err) == 0) *em = config.preferred_em_px;
+    dsvl_free(folder);
+    if (line->per && strcmp(line->per, "page") != 0)
+        cli_note("pages are shown whole: the question is about documents");
+    else if (*em <= 0)
+        cli_note("pages are shown whole: the model does not say which type size it prefers");
+    else if (!task)
+        cli_note("pages are shown whole: the prompt is none of those about parts of a page");
+    else
+        return task;
+    return NULL;
+}
+
+static void choose_regions(pipeline *line)
+{
+    static char kinds[64], dpi[32], if_needed[] = "--if-needed";
+    int em = 0;
+    const dsvl_task *task = find_task(line, &em);
+    if (!task) {
+        line->skipped = REGIONS;
+        return;
+    }
+    snprintf(kinds, sizeof kinds, "--kinds=%s", task->kinds);
+    give(line, REGIONS, kinds);
+    give(line, REGIONS, if_needed);
+    cli_note("pages are cut into regions (%s) where their type would be too small for the model",
+             task->kinds);
+    if (line->sized) return;
+    const int n = em * 72 / SMALL_PRINT;
+    snprintf(dpi, sizeof dpi, "--dpi=%d", n < DPI_LEAST ? DPI_LEAST : n > DPI_MOST ? DPI_MOST : n);
+    give(line, RASTERIZE, dpi);
+}
+
 /* Route the command line to the stages. Returns -1, or the exit status to end with. */
 static int route(pipeline *line, int argc, char **argv)
 {
     static char dash_p[] = "-p", dashes[] = "--";
-    bool prompt_given = false, options = true;
+    bool options = true;
     int operands = 0;
     for (int i = 0; i < argc; i++) {
         if (options && strcmp(argv[i], "--") == 0) {
@@ -131,22 +198,25 @@ static int route(pipeline *line, int argc, char **argv)
             const struct option_route *r = find_route(argv[i]);
             if (!r) return cli_usage("there is no option %s", argv[i]);
             give(line, r->stages, argv[i]);
-            prompt_given = prompt_given || strncmp(r->name, "prompt", 6) == 0;
             bool value_follows = r->argument && (argv[i][1] == '-' ? !strchr(argv[i], '=') : !argv[i][2]);
             if (value_follows && i + 1 == argc)
                 return cli_usage("%s needs a value: %s", argv[i], r->argument);
+            notice(line, r, argv[i], value_follows ? argv[i + 1] : NULL);
             if (value_follows) give(line, r->stages, argv[++i]);
         } else {
             argv[operands++] = argv[i];
         }
     }
+    const bool prompt_given = line->prompt || line->prompts;
     int files = operands - !prompt_given;
     if (files < 1)
         return cli_usage(prompt_given ? "no file is named" : "dsvl ask takes files and, last, a prompt");
     if (!prompt_given) {
+        line->prompt = argv[operands - 1];
         give(line, ANSWER, dash_p);
         give(line, ANSWER, argv[operands - 1]);
     }
+    choose_regions(line);
     give(line, RASTERIZE, dashes);
     for (int i = 0; i < files; i++) give(line, RASTERIZE, argv[i]);
     return -1;
@@ -157,6 +227,7 @@ static int route(pipeline *line, int argc, char **argv)
 static int start(pipeline *line, int s, const char *folder, int input)
 {
     int ends[2] = {-1, -1};
+    if (line->skipped >> s & 1) return input;
     if (s + 1 < STAGES && pipe2(ends, O_CLOEXEC)) {
         cli_error("cannot make a pipe: %s", strerror(errno));
         return -1;
@@ -179,7 +250,9 @@ static int finish(pipeline *line, int started)
 {
     int cause = -1, status[STAGES], result = CLI_OK;
     for (int s = 0; s < started; s++) {
-        int raw;
+        int raw = 0;
+        status[s] = CLI_OK;
+        if (line->skipped >> s & 1) continue;
         while (waitpid(line->pid[s], &raw, 0) < 0 && errno == EINTR) continue;
         status[s] = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
         if (status[s] == CLI_PARTIAL) result = CLI_PARTIAL;

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filters/region.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "lib/alloc.h"
 
-/* In em: paper about the content on the canvas; blocks of text further apart are not put together. */
+/* In em: paper about the content on the canvas, unless tiles are small; blocks of text further apart are not
+ * put together. */
 static const double MARGIN = 0.4;
 static const double TEXT_GAP = 3.0;
 static const double RUNNING_GAP = 1.5; /* of running titles and page numbers */
 /* Type sizes that may share a zoom. */
 static const double SIZES = 1.35;
+/* Type may be so much smaller than is preferred where that saves tiles. */
+static const double SMALLER = 0.8;
 
 typedef struct plan {
     dsvl_regions *out;
@@ -19,97 +23,89 @@ typedef struct plan {
     const dsvl_processor_config *processor;
     int width, height; /* of the page */
     double em;
-    int tiles;
+    long tiles;
 } plan;
 
 /* ---- canvas ---- */
 
+static long tiles_of(const dsvl_processor_config *processor, const int *c)
+{
+    return (long)(c[0] / processor->tile_size) * (c[1] / processor->tile_size);
+}
+
 static bool allowed(const plan *p, const int *c)
 {
-    return (long)(c[0] / p->processor->tile_size) * (c[1] / p->processor->tile_size) <= p->tiles;
-}
-
-/* The candidate of least area that holds so many pixels; NULL: none. */
-static const int *smallest(const plan *p, double width, double height)
-{
-    const int *best = NULL;
-    for (int i = 0; i < p->processor->candidates; i++) {
-        const int *c = p->processor->candidate[i];
-        if (!allowed(p, c) || c[0] < width || c[1] < height) continue;
-        if (!best || (long)c[0] * c[1] < (long)best[0] * best[1]) best = c;
-    }
-    return best;
-}
-
-static int widest(const plan *p)
-{
-    int width = p->processor->candidate[0][0];
-    for (int i = 0; i < p->processor->candidates; i++) {
-        if (allowed(p, p->processor->candidate[i]) && p->processor->candidate[i][0] > width)
-            width = p->processor->candidate[i][0];
-    }
-    return width;
-}
-
-/* The tallest candidate for a width. */
-static int tallest(const plan *p, double width)
-{
-    int height = 0;
-    for (int i = 0; i < p->processor->candidates; i++) {
-        const int *c = p->processor->candidate[i];
-        if (allowed(p, c) && c[0] >= width && c[1] > height) height = c[1];
-    }
-    return height;
+    return tiles_of(p->processor, c) <= p->tiles;
 }
 
 static int margin_of(const plan *p)
 {
-    return (int)(MARGIN * p->em + 0.5);
+    return (int)(fmin(MARGIN * p->em, p->processor->tile_size / 8.0) + 0.5);
 }
 
+/* The candidate of least area that shows so much of the page at *zoom, or less but at least `least`, which
+ * *zoom then is; NULL: none. */
+static const int *find_canvas(const plan *p, double width, double height, double least, double *zoom)
+{
+    const double m = 2 * margin_of(p);
+    const int *best = NULL;
+    double best_zoom = 0;
+    for (int i = 0; i < p->processor->candidates; i++) {
+        const int *c = p->processor->candidate[i];
+        const double z = fmin(*zoom, fmin((c[0] - m) / width, (c[1] - m) / height));
+        if (!allowed(p, c) || z < least * (1 - 1e-9)) continue;
+        const long area = (long)c[0] * c[1], best_area = best ? (long)best[0] * best[1] : LONG_MAX;
+        if (area > best_area || (area == best_area && z <= best_zoom)) continue;
+        best = c;
+        best_zoom = z;
+    }
+    if (best) *zoom = best_zoom;
+    return best;
+}
+
+/* The zoom that gives type the preferred size, or what the widest canvas allows. */
 static double zoom_of(const plan *p, const dsvl_part *part)
 {
-    double zoom = p->em / part->em, room = widest(p) - 2 * margin_of(p);
-    double width = part->box[2] - part->box[0];
-    if (width * zoom > room) zoom = room / width * (1 - 1e-9); /* not a hair wider than the canvas */
-    return zoom;
+    int width = 0;
+    for (int i = 0; i < p->processor->candidates; i++) {
+        if (allowed(p, p->processor->candidate[i]) && p->processor->candidate[i][0] > width)
+            width = p->processor->candidate[i][0];
+    }
+    return fmin(p->em / part->em, (width - 2 * margin_of(p)) / (part->box[2] - part->box[0]));
 }
 
 static bool fits(const plan *p, const double box[4], double zoom)
 {
-    double m = 2 * margin_of(p);
-    return smallest(p, (box[2] - box[0]) * zoom + m, (box[3] - box[1]) * zoom + m) != NULL;
+    return find_canvas(p, box[2] - box[0], box[3] - box[1], SMALLER * zoom, &zoom) != NULL;
 }
 
 /* Add a region; what no canvas holds is zoomed less. */
-static int add(plan *p, const dsvl_part *part, const double box[4], double zoom, int number, int parts,
-               int overlap, dsvl_error *err)
+static int add(plan *p, const dsvl_part *part, const dsvl_region *piece, double least, dsvl_error *err)
 {
-    dsvl_region r = {
-        .kind = part->kind, .part = number, .parts = parts, .overlap = overlap, .margin = margin_of(p)};
-    const double m = 2 * r.margin;
+    dsvl_region r = *piece;
+    const double width = r.box[2] - r.box[0], height = r.box[3] - r.box[1];
     const int *canvas = NULL;
-    memcpy(r.box, box, sizeof r.box);
-    for (; !(canvas = smallest(p, ceil((box[2] - box[0]) * zoom) + m, ceil((box[3] - box[1]) * zoom) + m));
-         zoom *= 0.98) {
-        if (zoom * p->height < 1 && zoom * p->width < 1)
-            return dsvl_fail(err, DSVL_E_INPUT, "a region of %.0f x %.0f pixels fits no canvas",
-                             box[2] - box[0], box[3] - box[1]);
+    r.kind = part->kind;
+    r.margin = margin_of(p);
+    for (; !(canvas = find_canvas(p, width, height, least, &r.zoom)); least *= 0.98) {
+        if (least * p->height < 1 && least * p->width < 1)
+            return dsvl_fail(err, DSVL_E_INPUT, "a region of %.0f x %.0f pixels fits no canvas", width,
+                             height);
     }
-    r.zoom = zoom;
-    r.em = part->em * zoom;
+    r.em = part->em * r.zoom;
     r.width = canvas[0];
     r.height = canvas[1];
     /* Whole pixels of the canvas: the box grows by part of a pixel to the right and downwards, within the
      * page. */
-    r.inner_width = (int)ceil((box[2] - box[0]) * zoom - 1e-9);
-    r.inner_height = (int)ceil((box[3] - box[1]) * zoom - 1e-9);
-    if (box[0] + r.inner_width / zoom > p->width) r.inner_width = (int)((p->width - box[0]) * zoom);
-    if (box[1] + r.inner_height / zoom > p->height) r.inner_height = (int)((p->height - box[1]) * zoom);
+    r.inner_width = (int)ceil(width * r.zoom - 1e-6);
+    r.inner_height = (int)ceil(height * r.zoom - 1e-6);
+    if (r.box[0] + r.inner_width / r.zoom > p->width) r.inner_width = (int)((p->width - r.box[0]) * r.zoom);
+    if (r.box[1] + r.inner_height / r.zoom > p->height)
+        r.inner_height = (int)((p->height - r.box[1]) * r.zoom);
     if (r.inner_width < 1) r.inner_width = 1;
     if (r.inner_height < 1) r.inner_height = 1;
-    r.box[2] = fmin(box[0] + r.inner_width / zoom, p->width);
-    r.box[3] = fmin(box[1] + r.inner_height / zoom, p->height);
+    r.box[2] = fmin(r.box[0] + r.inner_width / r.zoom, p->width);
+    r.box[3] = fmin(r.box[1] + r.inner_height / r.zoom, p->height);
     void *block = p->out->data;
     bool room = dsvl_grow(&block, &p->capacity, p->out->count + 1, sizeof *p->out->data);
     p->out->data = block;
@@ -133,7 +129,7 @@ static double piece_end(const dsvl_part *part, double top, double reach, bool ov
     return last < part->cut_count ? part->cuts[last] : part->box[3];
 }
 
-/* Cut with a limit of height; the number of pieces. With p, they are added. */
+/* Cut with a limit of height; the number of pieces. With pieces, their number, they are added. */
 static int cut_part(plan *p, const dsvl_part *part, double zoom, double reach, int pieces, dsvl_error *err)
 {
     const bool table = part->kind == DSVL_PART_TABLE;
@@ -146,34 +142,66 @@ static int cut_part(plan *p, const dsvl_part *part, double zoom, double reach, i
             bottom = piece_end(part, top, reach, table && n > 1, &cut);
             more = bottom < part->box[3];
         }
-        const double box[4] = {part->box[0], top, part->box[2], bottom};
-        if (pieces && add(p, part, box, zoom, n, pieces, table && n > 1, err)) return -1;
+        const dsvl_region piece = {.box = {part->box[0], top, part->box[2], bottom},
+                                   .zoom = zoom,
+                                   .part = n,
+                                   .parts = pieces,
+                                   .overlap = table && n > 1};
+        if (pieces && add(p, part, &piece, zoom, err)) return -1;
         if (!more) return n;
         top = bottom;
-        if (table && cut > 0 && part->cuts[cut - 1] > box[1])
+        if (table && cut > 0 && part->cuts[cut - 1] > piece.box[1])
             top = part->cuts[cut - 1];
         else if (table && n == 1)
             top = bottom; /* a single tall row is not repeated */
     }
 }
 
+/* How a part is cut: the canvases' width and height that take the fewest tiles. */
+typedef struct cutting {
+    double zoom, reach;
+    int pieces;
+    long tiles;
+} cutting;
+
+static cutting choose_cutting(plan *p, const dsvl_part *part, double zoom)
+{
+    const double width = part->box[2] - part->box[0], height = part->box[3] - part->box[1];
+    const double m = 2 * margin_of(p), s = p->processor->tile_size;
+    cutting best = {.zoom = 0};
+    for (int i = 0; i < p->processor->candidates; i++) {
+        const int *c = p->processor->candidate[i];
+        cutting t = {.zoom = fmin(zoom, (c[0] - m) / width)};
+        if (!allowed(p, c) || t.zoom < SMALLER * zoom * (1 - 1e-9) || c[1] <= m) continue;
+        t.reach = (c[1] - m) / t.zoom;
+        t.pieces = cut_part(p, part, t.zoom, t.reach, 0, NULL);
+        /* Each has the view of its whole besides. */
+        t.tiles = t.pieces * ((long)(c[0] / s) * (long)ceil((height / t.pieces * t.zoom + m) / s) + 1);
+        if (!best.pieces || t.tiles < best.tiles || (t.tiles == best.tiles && t.pieces < best.pieces))
+            best = t;
+    }
+    return best;
+}
+
 static int add_part(plan *p, const dsvl_part *part, dsvl_error *err)
 {
-    double zoom = zoom_of(p, part), m = 2 * margin_of(p);
-    if (fits(p, part->box, zoom) || part->kind == DSVL_PART_FIGURE)
-        return add(p, part, part->box, zoom, 1, 1, 0, err);
-    double reach = (tallest(p, (part->box[2] - part->box[0]) * zoom + m) - m) / zoom;
-    int pieces = cut_part(p, part, zoom, reach, 0, err);
+    const double zoom = zoom_of(p, part);
+    if (fits(p, part->box, zoom) || part->kind == DSVL_PART_FIGURE || !part->cut_count) {
+        dsvl_region whole = {.zoom = zoom, .part = 1, .parts = 1};
+        memcpy(whole.box, part->box, sizeof whole.box);
+        return add(p, part, &whole, SMALLER * zoom, err);
+    }
+    const cutting c = choose_cutting(p, part, zoom);
     /* Pieces of like height: the smallest reach that makes no more of them. */
-    double low = (part->box[3] - part->box[1]) / pieces * 0.9, high = reach;
+    double low = (part->box[3] - part->box[1]) / c.pieces * 0.9, high = c.reach;
     for (int i = 0; i < 12 && low < high; i++) {
         double middle = (low + high) / 2;
-        if (cut_part(p, part, zoom, middle, 0, err) > pieces)
+        if (cut_part(p, part, c.zoom, middle, 0, err) > c.pieces)
             low = middle;
         else
             high = middle;
     }
-    return cut_part(p, part, zoom, high, pieces, err) < 0 ? -1 : 0;
+    return cut_part(p, part, c.zoom, high, c.pieces, err) < 0 ? -1 : 0;
 }
 
 /* ---- text put together ---- */
@@ -236,8 +264,13 @@ static int join(dsvl_part *whole, const dsvl_part *next, size_t *capacity, dsvl_
 int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, int width, int height,
                       const dsvl_processor_config *processor, double em, int tiles, dsvl_error *err)
 {
-    plan p = {regions, 0, processor, width, height, em, tiles};
+    plan p = {regions, 0, processor, width, height, em, LONG_MAX};
     memset(regions, 0, sizeof *regions);
+    for (int i = 0; i < processor->candidates; i++) {
+        if (tiles_of(processor, processor->candidate[i]) < p.tiles)
+            p.tiles = tiles_of(processor, processor->candidate[i]);
+    }
+    if (p.tiles < tiles) p.tiles = tiles; /* the smallest canvas is always there */
     for (size_t i = 0, j; i < layout->count; i = j) {
         dsvl_part whole = layout->parts[i];
         size_t capacity = 0;

@@ -26,8 +26,8 @@ typedef struct dsvl_regions {
     size_t count;
 } dsvl_regions;
 
-/* Plan the regions of a layout. em: type size to reach, pixels; tiles: the most of them in one canvas, at
- * least one. A blank page has no regions. */
+/* Plan the regions of a layout. em: type size to reach, pixels, or somewhat less where that saves tiles;
+ * tiles: the most of them in one canvas, at least one. A blank page has no regions. */
 int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, int width, int height,
                       const dsvl_processor_config *processor, double em, int tiles, dsvl_error *err);
 void dsvl_regions_free(dsvl_regions *regions);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/task.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define EVERY_KIND "text,table,figure"
+
+static const dsvl_task tasks[] = {
+    {"Read the text.", EVERY_KIND, DSVL_JOIN_LINES},
+    {"Extract the table as CSV.", "table", DSVL_JOIN_CSV},
+    {"Extract the table as Markdown.", "table", DSVL_JOIN_MARKDOWN},
+    {"Extract the chart as CSV.", "figure", DSVL_JOIN_CSV},
+    {"Locate ", EVERY_KIND, DSVL_JOIN_BOXES},
+};
+
+const dsvl_task *dsvl_task_of(const char *prompt)
+{
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        const size_t n = strlen(tasks[i].prompt);
+        const bool open = tasks[i].prompt[n - 1] == ' '; /* words of the user follow */
+        if (open ? strncmp(prompt, tasks[i].prompt, n) == 0 && prompt[n]
+                 : strcmp(prompt, tasks[i].prompt) == 0)
+            return &tasks[i];
+    }
+    return NULL;
+}
+
+bool dsvl_task_lists(const char *kinds, const char *kind)
+{
+    for (const size_t n = strlen(kind); kinds; kinds = strchr(kinds, ','), kinds += !!kinds) {
+        if (strncmp(kinds, kind, n) == 0 && (kinds[n] == ',' || kinds[n] == '\0')) return true;
+    }
+    return false;
+}
