@@ -261,6 +261,8 @@ void dsvl_checkpoint_close(dsvl_checkpoint *c)
     if (!c) return;
     for (size_t i = 0; i < c->shard_count; i++) close_shard(&c->shards[i]);
     for (size_t i = 0; i < c->owned_count; i++) dsvl_dealloc(c->owned[i]);
+    for (size_t i = 0; i < c->want_count; i++) dsvl_dealloc(c->wants[i].name);
+    dsvl_dealloc(c->wants);
     dsvl_dealloc(c->owned);
     dsvl_dealloc(c->slots);
     dsvl_dealloc(c->shards);
@@ -286,6 +288,40 @@ size_t dsvl_checkpoint_count(const dsvl_checkpoint *c)
 const char *dsvl_checkpoint_name(const dsvl_checkpoint *c, size_t i)
 {
     return i < c->count ? c->slots[i].name : NULL;
+}
+
+/* ---- a checkpoint without files ---------------------------------------------------------------------- */
+
+dsvl_checkpoint *dsvl_checkpoint_blank(dsvl_error *err)
+{
+    dsvl_checkpoint *c = dsvl_alloc_zero(1, sizeof *c);
+    if (c)
+        c->blank = true;
+    else
+        dsvl_fail_memory(err, sizeof *c);
+    return c;
+}
+
+int dsvl_checkpoint_want(dsvl_checkpoint *c, const char *name, dsvl_bind_type type, int rank,
+                         const int64_t *shape, dsvl_error *err)
+{
+    void *block = c->wants;
+    char *copy = dsvl_strdup(name);
+    if (!copy || !dsvl_grow(&block, &c->want_capacity, c->want_count + 1, sizeof *c->wants)) {
+        dsvl_dealloc(copy);
+        return dsvl_fail_memory(err, sizeof *c->wants);
+    }
+    c->wants = block;
+    dsvl_want *want = &c->wants[c->want_count++];
+    *want = (dsvl_want){.name = copy, .type = type, .rank = rank};
+    memcpy(want->shape, shape, (size_t)rank * sizeof *shape);
+    return 0;
+}
+
+const dsvl_want *dsvl_checkpoint_wants(const dsvl_checkpoint *c, size_t *count)
+{
+    *count = c->want_count;
+    return c->wants;
 }
 
 /* ---- identity ---------------------------------------------------------------------------------------- */

@@ -24,10 +24,16 @@ const dsvl_tensor *dsvl_checkpoint_find(const dsvl_checkpoint *checkpoint, const
 size_t dsvl_checkpoint_count(const dsvl_checkpoint *checkpoint);
 const char *dsvl_checkpoint_name(const dsvl_checkpoint *checkpoint, size_t i);
 
+/* What a field takes: a matrix, which may be quantized; a matrix that stays in a float type (embeddings,
+ * gates, the first layer of a tower); a vector, widened to f32. */
+typedef enum dsvl_bind_type { DSVL_BIND_MATRIX, DSVL_BIND_PLAIN, DSVL_BIND_VECTOR } dsvl_bind_type;
+
 /* Bind a matrix in its own type: shape must be [rows, cols] (any rank whose first dimension is rows and whose
- * product of the others is cols). Marks the tensor as used. */
+ * product of the others is cols). Marks the tensor as used. _plain: one that is never quantized. */
 int dsvl_checkpoint_matrix(dsvl_checkpoint *checkpoint, const char *name, int64_t rows, int64_t cols,
                            kern_weight *out, dsvl_error *err);
+int dsvl_checkpoint_plain(dsvl_checkpoint *checkpoint, const char *name, int64_t rows, int64_t cols,
+                          kern_weight *out, dsvl_error *err);
 /* Bind a small vector of `length` elements widened to f32 (norm gains, biases); *out is owned by the
  * checkpoint. */
 int dsvl_checkpoint_vector(dsvl_checkpoint *checkpoint, const char *name, int64_t length, const float **out,
@@ -38,17 +44,27 @@ void dsvl_checkpoint_ignore(dsvl_checkpoint *checkpoint, const char *prefix);
 int dsvl_checkpoint_surplus(const dsvl_checkpoint *checkpoint, const char *prefix, dsvl_error *err);
 /* A table row that binds one tensor to one field of a struct: rank 1 to 4, each dimension an index into the
  * `sizes` that come with the table. '#' in the name stands for the number given to dsvl_checkpoint_bind. */
-typedef enum dsvl_bind_type { DSVL_BIND_MATRIX, DSVL_BIND_VECTOR } dsvl_bind_type;
 typedef struct dsvl_binding {
     const char *name;
-    size_t offset; /* of a kern_weight (MATRIX: shape[0] rows, the product of the rest cols) or a const float
-                      * (VECTOR) */
+    size_t offset; /* of a kern_weight (shape[0] rows, the product of the rest cols) or a const float *
+                      (VECTOR) */
     dsvl_bind_type type;
     int rank;
     unsigned char dim[4];
 } dsvl_binding;
 int dsvl_checkpoint_bind(dsvl_checkpoint *checkpoint, const dsvl_binding *table, size_t count, int number,
                          const int64_t *sizes, void *fields, dsvl_error *err);
+
+/* A checkpoint without files, to learn what a model asks for: whoever binds from it gets weights without
+ * data, and every request is kept, in order. Binding finds nothing missing, misshapen or surplus there. */
+typedef struct dsvl_want {
+    char *name;
+    dsvl_bind_type type;
+    int rank;
+    int64_t shape[4];
+} dsvl_want;
+dsvl_checkpoint *dsvl_checkpoint_blank(dsvl_error *err);
+const dsvl_want *dsvl_checkpoint_wants(const dsvl_checkpoint *checkpoint, size_t *count);
 
 /* Whether all values are finite: one pass over the bits of the exponents. */
 bool dsvl_all_finite(const float *values, size_t n);

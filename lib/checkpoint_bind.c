@@ -142,22 +142,40 @@ static int set_vector(dsvl_checkpoint *c, const slot *s, int64_t length, const f
     return 0;
 }
 
-int dsvl_checkpoint_matrix(dsvl_checkpoint *c, const char *name, int64_t rows, int64_t cols, kern_weight *out,
-                           dsvl_error *err)
+static int bind_matrix(dsvl_checkpoint *c, const char *name, dsvl_bind_type type, int64_t rows, int64_t cols,
+                       kern_weight *out, dsvl_error *err)
 {
+    const int64_t shape[2] = {rows, cols};
+    if (c->blank) {
+        *out = (kern_weight){.rows = rows, .cols = cols};
+        return dsvl_checkpoint_want(c, name, type, 2, shape, err);
+    }
     const slot *s = take(c, name, err);
     if (!s) return -1;
     const dsvl_tensor *t = s->tensor;
     if (t->rank < 1 || t->shape[0] != rows || product(t->shape + 1, t->rank - 1) != cols) {
         char wanted[96];
-        return wrong_shape(s, dsvl_shape_text(2, (int64_t[]){rows, cols}, wanted), err);
+        return wrong_shape(s, dsvl_shape_text(2, shape, wanted), err);
     }
     return set_matrix(c, s, rows, cols, out, err);
+}
+
+int dsvl_checkpoint_matrix(dsvl_checkpoint *c, const char *name, int64_t rows, int64_t cols, kern_weight *out,
+                           dsvl_error *err)
+{
+    return bind_matrix(c, name, DSVL_BIND_MATRIX, rows, cols, out, err);
+}
+
+int dsvl_checkpoint_plain(dsvl_checkpoint *c, const char *name, int64_t rows, int64_t cols, kern_weight *out,
+                          dsvl_error *err)
+{
+    return bind_matrix(c, name, DSVL_BIND_PLAIN, rows, cols, out, err);
 }
 
 int dsvl_checkpoint_vector(dsvl_checkpoint *c, const char *name, int64_t length, const float **out,
                            dsvl_error *err)
 {
+    if (c->blank) return dsvl_checkpoint_want(c, name, DSVL_BIND_VECTOR, 1, &length, err);
     const slot *s = take(c, name, err);
     if (!s) return -1;
     if (product(s->tensor->shape, s->tensor->rank) != length) {
@@ -188,17 +206,21 @@ int dsvl_checkpoint_bind(dsvl_checkpoint *c, const dsvl_binding *table, size_t c
         int64_t shape[4];
         void *field = (char *)fields + b->offset;
         if (number_name(b->name, number, name, sizeof name, err)) return -1;
+        for (int d = 0; d < b->rank; d++) shape[d] = sizes[b->dim[d]];
+        const int64_t rest = product(shape + 1, b->rank - 1);
+        if (c->blank) {
+            if (b->type != DSVL_BIND_VECTOR)
+                *(kern_weight *)field = (kern_weight){.rows = shape[0], .cols = rest};
+            if (dsvl_checkpoint_want(c, name, b->type, b->rank, shape, err)) return -1;
+            continue;
+        }
         const slot *s = take(c, name, err);
         if (!s) return -1;
         bool same = s->tensor->rank == b->rank;
-        for (int d = 0; d < b->rank; d++) {
-            shape[d] = sizes[b->dim[d]];
-            same = same && s->tensor->shape[d] == shape[d];
-        }
+        for (int d = 0; d < b->rank; d++) same = same && s->tensor->shape[d] == shape[d];
         if (!same) return wrong_shape(s, dsvl_shape_text(b->rank, shape, wanted), err);
-        int64_t rest = product(shape + 1, b->rank - 1);
-        if (b->type == DSVL_BIND_MATRIX ? set_matrix(c, s, shape[0], rest, field, err)
-                                        : set_vector(c, s, shape[0] * rest, field, err)) {
+        if (b->type == DSVL_BIND_VECTOR ? set_vector(c, s, shape[0] * rest, field, err)
+                                        : set_matrix(c, s, shape[0], rest, field, err)) {
             return -1;
         }
     }

@@ -30,7 +30,14 @@ struct dsvl_checkpoint {
     bool scan;    /* small enough to check every weight when it is bound */
     void **owned; /* widened vectors */
     size_t owned_count, owned_capacity;
+    bool blank; /* no files: requests are kept instead */
+    dsvl_want *wants;
+    size_t want_count, want_capacity;
 };
+
+/* Keep a request of a blank checkpoint. */
+int dsvl_checkpoint_want(dsvl_checkpoint *checkpoint, const char *name, dsvl_bind_type type, int rank,
+                         const int64_t *shape, dsvl_error *err);
 
 slot *dsvl_checkpoint_slot(const dsvl_checkpoint *checkpoint, const char *name);
 

@@ -48,7 +48,7 @@ enum {
 
 typedef struct entry {
     const char *name;
-    bool vector; /* f32 vector of `rows`, else matrix [rows, cols] in its own type */
+    dsvl_bind_type type; /* a vector of `rows`, or a matrix [rows, cols] */
     size_t field;
     dimension rows, cols;
     unsigned when;
@@ -56,11 +56,15 @@ typedef struct entry {
 
 #define MATRIX(name, type, field, rows, cols, when)                                                          \
     {                                                                                                        \
-        name, false, offsetof(type, field), rows, cols, when                                                 \
+        name, DSVL_BIND_MATRIX, offsetof(type, field), rows, cols, when                                      \
+    }
+#define PLAIN(name, type, field, rows, cols, when)                                                           \
+    {                                                                                                        \
+        name, DSVL_BIND_PLAIN, offsetof(type, field), rows, cols, when                                       \
     }
 #define VECTOR(name, type, field, rows, when)                                                                \
     {                                                                                                        \
-        name, true, offsetof(type, field), rows, DIM_COUNT, when                                             \
+        name, DSVL_BIND_VECTOR, offsetof(type, field), rows, DIM_COUNT, when                                 \
     }
 
 static const entry layer_table[] = {
@@ -79,13 +83,13 @@ static const entry layer_table[] = {
     MATRIX("self_attn.kv_a_proj_with_mqa.weight", dsvl_layer, kv_a, DIM_KV_A, DIM_WIDTH, IF_MLA),
     VECTOR("self_attn.kv_a_proj_with_mqa.bias", dsvl_layer, kv_a_bias, DIM_KV_A, IF_MLA | IF_BIAS),
     VECTOR("self_attn.kv_a_layernorm.weight", dsvl_layer, kv_a_norm, DIM_KV_LORA, IF_MLA),
-    MATRIX("self_attn.kv_b_proj.weight", dsvl_layer, kv_b, DIM_KV_B, DIM_KV_LORA, IF_MLA),
+    PLAIN("self_attn.kv_b_proj.weight", dsvl_layer, kv_b, DIM_KV_B, DIM_KV_LORA, IF_MLA),
     MATRIX("self_attn.o_proj.weight", dsvl_layer, o, DIM_WIDTH, DIM_CONTEXT, 0),
     VECTOR("self_attn.o_proj.bias", dsvl_layer, o_bias, DIM_WIDTH, IF_BIAS),
     MATRIX("mlp.gate_proj.weight", dsvl_layer, mlp.gate, DIM_DENSE, DIM_WIDTH, IF_DENSE),
     MATRIX("mlp.up_proj.weight", dsvl_layer, mlp.up, DIM_DENSE, DIM_WIDTH, IF_DENSE),
     MATRIX("mlp.down_proj.weight", dsvl_layer, mlp.down, DIM_WIDTH, DIM_DENSE, IF_DENSE),
-    MATRIX("mlp.gate.weight", dsvl_layer, router, DIM_EXPERTS, DIM_WIDTH, IF_SPARSE),
+    PLAIN("mlp.gate.weight", dsvl_layer, router, DIM_EXPERTS, DIM_WIDTH, IF_SPARSE),
     VECTOR("mlp.gate.e_score_correction_bias", dsvl_layer, correction, DIM_EXPERTS, IF_SPARSE | IF_NOAUX),
     MATRIX("mlp.shared_experts.gate_proj.weight", dsvl_layer, mlp.gate, DIM_SHARED, DIM_WIDTH,
            IF_SPARSE | IF_SHARED),
@@ -103,7 +107,7 @@ static const entry expert_table[] = {
 
 enum { IF_UNTIED = 1 };
 static const entry model_table[] = {
-    MATRIX("model.embed_tokens.weight", dsvl_decoder, embed, DIM_VOCAB, DIM_WIDTH, 0),
+    PLAIN("model.embed_tokens.weight", dsvl_decoder, embed, DIM_VOCAB, DIM_WIDTH, 0),
     VECTOR("model.norm.weight", dsvl_decoder, norm, DIM_WIDTH, 0),
     MATRIX("lm_head.weight", dsvl_decoder, head, DIM_VOCAB, DIM_WIDTH, IF_UNTIED),
 };
@@ -143,8 +147,11 @@ static int bind(dsvl_checkpoint *checkpoint, const char *prefix, const entry *ta
         if (length < 0 || (size_t)length >= sizeof name)
             return dsvl_fail(err, DSVL_E_INTERNAL, "tensor name too long: %s%s", prefix, e->name);
         void *field = (char *)base + e->field;
-        if (e->vector ? dsvl_checkpoint_vector(checkpoint, name, dims[e->rows], (const float **)field, err)
-                      : dsvl_checkpoint_matrix(checkpoint, name, dims[e->rows], dims[e->cols], field, err))
+        const int64_t rows = dims[e->rows], cols = e->type == DSVL_BIND_VECTOR ? 1 : dims[e->cols];
+        if (e->type == DSVL_BIND_VECTOR
+                ? dsvl_checkpoint_vector(checkpoint, name, rows, (const float **)field, err)
+            : e->type == DSVL_BIND_PLAIN ? dsvl_checkpoint_plain(checkpoint, name, rows, cols, field, err)
+                                         : dsvl_checkpoint_matrix(checkpoint, name, rows, cols, field, err))
             return -1;
     }
     return 0;

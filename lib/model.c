@@ -81,6 +81,23 @@ fail:
     return NULL;
 }
 
+dsvl_model *dsvl_model_plan(const dsvl_config *config, dsvl_error *err)
+{
+    dsvl_model *m = dsvl_alloc_zero(1, sizeof *m);
+    if (!m) {
+        dsvl_fail_memory(err, sizeof *m);
+        return NULL;
+    }
+    m->config = *config;
+    m->checkpoint = dsvl_checkpoint_blank(err);
+    if (m->checkpoint) m->vision = dsvl_vision_bind(m->checkpoint, config, err);
+    if (m->vision) m->projector = dsvl_projector_bind(m->checkpoint, config, err);
+    if (m->projector) m->decoder = dsvl_decoder_bind(m->checkpoint, config, err);
+    if (m->decoder) return m;
+    dsvl_model_close(m);
+    return NULL;
+}
+
 void dsvl_model_close(dsvl_model *m)
 {
     if (!m) return;

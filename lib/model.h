@@ -57,6 +57,10 @@ void dsvl_projector_mosaic(const dsvl_projector *projector, const float *feature
 dsvl_decoder *dsvl_decoder_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
 void dsvl_decoder_free(dsvl_decoder *decoder);
 
+/* The model that a configuration describes, without weights: to learn which tensors it asks for
+ * (dsvl_checkpoint_wants of its checkpoint) and what it takes. Not for computing with. */
+dsvl_model *dsvl_model_plan(const dsvl_config *config, dsvl_error *err);
+
 /* session.c, for tests: watch the output of each decoder layer and the logits of every row fed. */
 void dsvl_session_probe(dsvl_session *session, dsvl_probe_fn probe, void *user);
 

@@ -33,7 +33,7 @@ enum { ONE, RGB, PATCH, TOKENS, WIDTH, QKV, MLP, SIZES };
 
 #define STEM(field) offsetof(dsvl_vision, field)
 static const dsvl_binding stem_table[] = {
-    {"vision.patch_embed.proj.weight", STEM(patch), DSVL_BIND_MATRIX, 4, {WIDTH, RGB, PATCH, PATCH}},
+    {"vision.patch_embed.proj.weight", STEM(patch), DSVL_BIND_PLAIN, 4, {WIDTH, RGB, PATCH, PATCH}},
     {"vision.patch_embed.proj.bias", STEM(patch_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
     {"vision.pos_embed", STEM(position), DSVL_BIND_VECTOR, 3, {ONE, TOKENS, WIDTH}},
     {"vision.norm.weight", STEM(norm_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
