@@ -10,7 +10,6 @@
 #include "filters/source.h"
 #include "filters/tiling.h"
 #include "lib/alloc.h"
-#include "lib/hash.h"
 
 static struct {
     const char *model, *per, *cropping, *pillow;
@@ -196,14 +195,8 @@ static int set_facts(dsvl_record *r, const dsvl_tile_plan *plan, const dsvl_tens
 
 static int set_hash(dsvl_record *r, const dsvl_tensor *tiles, dsvl_error *err)
 {
-    char shape[96], hex[65];
-    int n = snprintf(shape, sizeof shape, "%lld %lld %lld 3\n", (long long)tiles->shape[0],
-                     (long long)tiles->shape[1], (long long)tiles->shape[2]);
-    dsvl_hash hash;
-    dsvl_hash_init(&hash);
-    dsvl_hash_add(&hash, shape, (size_t)n);
-    dsvl_hash_add(&hash, tiles->data, tiles->nbytes);
-    dsvl_hash_hex(&hash, hex);
+    char hex[65];
+    dsvl_tensor_hash(tiles, hex);
     return dsvl_record_set(r, DSVL_KEY_TILES_HASH, hex, err);
 }
 

@@ -81,36 +81,13 @@ dsvl_record *dsvl_page_record_new_take(const dsvl_page_origin *origin, dsvl_page
     return record;
 }
 
-int dsvl_page_record_hash_many(dsvl_record *const *records, int n, dsvl_error *err)
-{
-    dsvl_hash hashes[DSVL_HASH_LANES];
-    const void *data[DSVL_HASH_LANES];
-    size_t lengths[DSVL_HASH_LANES];
-    if (n < 1) return 0;
-    if (n > DSVL_HASH_LANES) return dsvl_fail(err, DSVL_E_INTERNAL, "%d records to hash at once", n);
-    for (int k = 0; k < n; k++) {
-        const dsvl_tensor *pixels = dsvl_record_need(records[k], "pixels", DSVL_U8, 3, err);
-        if (!pixels) return -1;
-        char shape[64];
-        int length = snprintf(shape, sizeof shape, "%lld %lld 3\n", (long long)pixels->shape[0],
-                              (long long)pixels->shape[1]);
-        dsvl_hash_init(&hashes[k]);
-        dsvl_hash_add(&hashes[k], shape, (size_t)length);
-        data[k] = pixels->data;
-        lengths[k] = pixels->nbytes;
-    }
-    dsvl_hash_add_many(hashes, data, lengths, n);
-    for (int k = 0; k < n; k++) {
-        char hex[65];
-        dsvl_hash_hex(&hashes[k], hex);
-        if (dsvl_record_set(records[k], DSVL_KEY_HASH, hex, err)) return -1;
-    }
-    return 0;
-}
-
 int dsvl_page_record_hash(dsvl_record *record, dsvl_error *err)
 {
-    return dsvl_page_record_hash_many(&record, 1, err);
+    const dsvl_tensor *pixels = dsvl_record_need(record, "pixels", DSVL_U8, 3, err); /* [H, W, 3] */
+    char hex[65];
+    if (!pixels) return -1;
+    dsvl_tensor_hash(pixels, hex);
+    return dsvl_record_set(record, DSVL_KEY_HASH, hex, err);
 }
 
 dsvl_record *dsvl_page_record_failed(const dsvl_page_origin *origin, const char *stage,

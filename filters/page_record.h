@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "filters/source.h"
-#include "lib/hash.h"
 #include "lib/record.h"
 
 /* Where a record comes from. page 0: the document as a whole; pages 0: not known. */
@@ -22,15 +21,11 @@ const char *dsvl_page_origin_place(const dsvl_page_origin *origin, char buffer[2
  * case. */
 dsvl_record *dsvl_page_record_new_take(const dsvl_page_origin *origin, dsvl_page *page, dsvl_error *err);
 
-/* Set pixels_hash: BLAKE2b-256 of the text "H W 3\n" (decimal height and width) and then the pixels, [H, W,
- * 3]. */
+/* Set pixels_hash, the dsvl_tensor_hash of the pixels. */
 int dsvl_page_record_hash(dsvl_record *record, dsvl_error *err);
 
 /* Put a text layer into a record as its five tensors; the words' blocks pass to the record. */
 int dsvl_words_put_take(dsvl_record *record, dsvl_words *words, dsvl_error *err);
-
-/* The same for up to DSVL_HASH_LANES page records at once, which is faster. */
-int dsvl_page_record_hash_many(dsvl_record *const *records, int n, dsvl_error *err);
 
 /* An error record for a page or document. */
 dsvl_record *dsvl_page_record_failed(const dsvl_page_origin *origin, const char *stage,

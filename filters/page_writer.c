@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "filters/page_record.h"
 #include "lib/alloc.h"
 
-enum { QUEUE_PAGES = DSVL_HASH_LANES, LINGER_MS = 50 };
+enum { QUEUE_PAGES = 4 };
 #define QUEUE_BYTES ((size_t)64 << 20) /* of pixels that may wait; one page always may */
 
 typedef struct page_queue {
@@ -31,8 +30,7 @@ struct dsvl_page_writer {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     page_queue waiting;
-    bool pressed; /* somebody waits for the queue: do not linger */
-    bool busy;    /* the thread is at work on pages */
+    bool busy; /* the thread is at work on pages */
     bool quit;
     dsvl_error failure; /* the first one; nothing is written after it */
 };
@@ -62,20 +60,11 @@ static int write_ppm(const dsvl_page_writer *w, const dsvl_record *record, dsvl_
     return write_all(w, pixels->data, pixels->nbytes, err);
 }
 
-static int write_pages(const dsvl_page_writer *w, const page_queue *queue, dsvl_error *err)
+static int write_record(const dsvl_page_writer *w, dsvl_record *record, dsvl_error *err)
 {
-    dsvl_record *pages[QUEUE_PAGES];
-    int n = 0;
-    for (int i = 0; i < queue->count; i++) {
-        if (dsvl_record_is(queue->records[i], "page")) pages[n++] = queue->records[i];
-    }
-    if (w->format == DSVL_PAGES_RECORDS && dsvl_page_record_hash_many(pages, n, err)) return -1;
-    for (int i = 0; i < queue->count; i++) {
-        int status = w->format == DSVL_PAGES_PPM ? write_ppm(w, queue->records[i], err)
-                                                 : dsvl_writer_put(w->records, queue->records[i], err);
-        if (status) return -1;
-    }
-    return 0;
+    if (w->format == DSVL_PAGES_PPM) return write_ppm(w, record, err);
+    if (dsvl_record_is(record, "page") && dsvl_page_record_hash(record, err)) return -1;
+    return dsvl_writer_put(w->records, record, err);
 }
 
 static void clear_queue(const dsvl_page_writer *w, page_queue *queue)
@@ -94,22 +83,6 @@ static void clear_queue(const dsvl_page_writer *w, page_queue *queue)
     queue->bytes = 0;
 }
 
-/* Pages are there: wait a moment for more, to hash them together. Called and returns with the lock held. */
-static void linger(dsvl_page_writer *w)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LINGER_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
-    int status = 0;
-    while (status == 0 && w->waiting.count < QUEUE_PAGES && !w->pressed && !w->quit) {
-        status = pthread_cond_timedwait(&w->changed, &w->lock, &until);
-    }
-}
-
 static void *run_writer(void *user)
 {
     dsvl_page_writer *w = user;
@@ -117,7 +90,6 @@ static void *run_writer(void *user)
     for (;;) {
         while (!w->waiting.count && !w->quit) pthread_cond_wait(&w->changed, &w->lock);
         if (!w->waiting.count) break;
-        if (w->format == DSVL_PAGES_RECORDS) linger(w);
         page_queue queue = w->waiting;
         bool failed = w->failure.code != DSVL_OK;
         w->waiting = (page_queue){0};
@@ -126,7 +98,7 @@ static void *run_writer(void *user)
         pthread_mutex_unlock(&w->lock);
 
         dsvl_error err = {0};
-        if (!failed) write_pages(w, &queue, &err);
+        for (int i = 0; i < queue.count && !failed && !err.code; i++) write_record(w, queue.records[i], &err);
         clear_queue(w, &queue);
 
         pthread_mutex_lock(&w->lock);
@@ -151,11 +123,7 @@ dsvl_page_writer *dsvl_page_writer_new(int descriptor, const char *name, dsvl_pa
     w->format = format;
     w->pool = pool;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&w->changed, NULL);
     if (format == DSVL_PAGES_RECORDS && !(w->records = dsvl_writer_new(descriptor, name, err))) goto out;
     if (pthread_create(&w->thread, NULL, run_writer, w)) {
         dsvl_fail(err, DSVL_E_MEMORY, "cannot start a thread");
@@ -175,11 +143,8 @@ int dsvl_page_writer_put_take(dsvl_page_writer *w, dsvl_record *record, dsvl_err
     page_queue *q = &w->waiting;
     pthread_mutex_lock(&w->lock);
     while (q->count == QUEUE_PAGES || (q->count && q->bytes + bytes > QUEUE_BYTES)) {
-        w->pressed = true;
-        pthread_cond_broadcast(&w->changed);
         pthread_cond_wait(&w->changed, &w->lock);
     }
-    w->pressed = false;
     bool failed = w->failure.code != DSVL_OK;
     if (failed) {
         *err = w->failure;
@@ -196,8 +161,6 @@ int dsvl_page_writer_put_take(dsvl_page_writer *w, dsvl_record *record, dsvl_err
 int dsvl_page_writer_end(dsvl_page_writer *w, dsvl_error *err)
 {
     pthread_mutex_lock(&w->lock);
-    w->pressed = true;
-    pthread_cond_broadcast(&w->changed);
     while (w->waiting.count || w->busy) pthread_cond_wait(&w->changed, &w->lock);
     bool failed = w->failure.code != DSVL_OK;
     if (failed) *err = w->failure;

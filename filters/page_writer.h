@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Output of the rasterizer, on a thread of its own: while a page is drawn those before it are hashed and
- * written. Order is kept. A page waits up to 50 ms for others to come, since several are hashed together at
- * half the cost; the last ones of a run do not wait. */
+ * written. Order is kept. */
 #ifndef DSVL_FILTERS_PAGE_WRITER_H
 #define DSVL_FILTERS_PAGE_WRITER_H
 

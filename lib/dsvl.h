@@ -70,10 +70,10 @@ DSVL_API void dsvl_model_close(dsvl_model *model);
 DSVL_API char *dsvl_model_default_folder(dsvl_error *err);
 
 DSVL_API const char *dsvl_model_name(const dsvl_model *model); /* last component of the folder's real path */
-/* 64 hex digits that identify the model: BLAKE2b-256 over config.json, processor_config.json, tokenizer.json,
- * each weight file's header and each tensor's first and last 4 KiB. Reading all weights would take longer
- * than the work on a page; so this tells models and conversions apart, and does not prove every byte. "" when
- * opened without weights. */
+/* 64 hex digits that identify the model: BLAKE2bp (its first 32 bytes) over config.json,
+ * processor_config.json, tokenizer.json, each weight file's header and each tensor's first and last 4 KiB.
+ * Reading all weights would take longer than the work on a page; so this tells models and conversions apart,
+ * and does not prove every byte. "" when opened without weights. */
 DSVL_API const char *dsvl_model_hash(const dsvl_model *model);
 DSVL_API int dsvl_model_width(const dsvl_model *model);     /* decoder width = embedding dim */
 DSVL_API int dsvl_model_context(const dsvl_model *model);   /* longest sequence, tokens */

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BLAKE2b with a 32-byte digest and no key, RFC 7693. */
+/* BLAKE2bp without a key; a lane, and the node over the lanes, is BLAKE2b of RFC 7693. */
 #include "lib/hash.h"
 
-#include <stdbool.h>
 #include <string.h>
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#endif
 
 static const uint64_t iv[8] = {0x6a09e667f3bcc908u, 0xbb67ae8584caa73bu, 0x3c6ef372fe94f82bu,
                                0xa54ff53a5f1d36f1u, 0x510e527fade682d1u, 0x9b05688c2b3e6c1fu,
@@ -27,12 +23,8 @@ static const uint8_t sigma[12][16] = {
     {14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3},
 };
 
-static inline uint64_t rotate(uint64_t x, int n)
-{
-    return x >> n | x << (64 - n);
-}
-
-#define MIX(a, b, c, d, x, y)                                                                                \
+/* The mixing of both forms of the compression: v and m hold words, or one word of each lane. */
+#define MIX(rotate, a, b, c, d, x, y)                                                                        \
     do {                                                                                                     \
         v[a] += v[b] + (x);                                                                                  \
         v[d] = rotate(v[d] ^ v[a], 32);                                                                      \
@@ -43,8 +35,29 @@ static inline uint64_t rotate(uint64_t x, int n)
         v[c] += v[d];                                                                                        \
         v[b] = rotate(v[b] ^ v[c], 63);                                                                      \
     } while (0)
+#define ROUND(rotate, s)                                                                                     \
+    do {                                                                                                     \
+        MIX(rotate, 0, 4, 8, 12, m[s[0]], m[s[1]]);                                                          \
+        MIX(rotate, 1, 5, 9, 13, m[s[2]], m[s[3]]);                                                          \
+        MIX(rotate, 2, 6, 10, 14, m[s[4]], m[s[5]]);                                                         \
+        MIX(rotate, 3, 7, 11, 15, m[s[6]], m[s[7]]);                                                         \
+        MIX(rotate, 0, 5, 10, 15, m[s[8]], m[s[9]]);                                                         \
+        MIX(rotate, 1, 6, 11, 12, m[s[10]], m[s[11]]);                                                       \
+        MIX(rotate, 2, 7, 8, 13, m[s[12]], m[s[13]]);                                                        \
+        MIX(rotate, 3, 4, 9, 14, m[s[14]], m[s[15]]);                                                        \
+    } while (0)
 
-static void compress(dsvl_hash *hash, const unsigned char *block, uint64_t last)
+/* ---- one block of one lane --------------------------------------------------------------------------- */
+
+static inline uint64_t rotate_word(uint64_t x, int n)
+{
+    return x >> n | x << (64 - n);
+}
+
+/* total: bytes of the lane up to the end of this block; inputs stay far below 2^64, so the counter's high
+ * word is 0. last: all ones in a lane's last block; last_lane: all ones in that of a row's last lane. */
+static void compress(uint64_t state[8], const unsigned char block[128], uint64_t total, uint64_t last,
+                     uint64_t last_lane)
 {
     uint64_t v[16], m[16];
     for (int i = 0; i < 16; i++) {
@@ -52,60 +65,34 @@ static void compress(dsvl_hash *hash, const unsigned char *block, uint64_t last)
         m[i] = (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
                (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
     }
-    memcpy(v, hash->state, 64);
+    memcpy(v, state, 64);
     memcpy(v + 8, iv, 64);
-    v[12] ^= hash->total; /* inputs stay far below 2^64 bytes, so the high counter word is 0 */
+    v[12] ^= total;
     v[14] ^= last;
+    v[15] ^= last_lane;
 #pragma GCC unroll 12
     for (int r = 0; r < 12; r++) {
         const uint8_t *s = sigma[r];
-        MIX(0, 4, 8, 12, m[s[0]], m[s[1]]);
-        MIX(1, 5, 9, 13, m[s[2]], m[s[3]]);
-        MIX(2, 6, 10, 14, m[s[4]], m[s[5]]);
-        MIX(3, 7, 11, 15, m[s[6]], m[s[7]]);
-        MIX(0, 5, 10, 15, m[s[8]], m[s[9]]);
-        MIX(1, 6, 11, 12, m[s[10]], m[s[11]]);
-        MIX(2, 7, 8, 13, m[s[12]], m[s[13]]);
-        MIX(3, 4, 9, 14, m[s[14]], m[s[15]]);
+        ROUND(rotate_word, s);
     }
-    for (int i = 0; i < 8; i++) hash->state[i] ^= v[i] ^ v[i + 8];
+    for (int i = 0; i < 8; i++) state[i] ^= v[i] ^ v[i + 8];
 }
 
-void dsvl_hash_init(dsvl_hash *hash)
-{
-    memset(hash, 0, sizeof *hash);
-    memcpy(hash->state, iv, sizeof iv);
-    hash->state[0] ^= 0x01010000 ^ 32;
-}
+/* ---- blocks of all lanes, none of them a lane's last ------------------------------------------------- */
 
-void dsvl_hash_add(dsvl_hash *hash, const void *data, size_t length)
+static void add_stripes_portable(dsvl_hash *hash, const unsigned char *data, size_t stripes)
 {
-    const unsigned char *p = data;
-    while (length) {
-        if (hash->used == 128) { /* a full block is compressed only when more follows */
-            hash->total += 128;
-            compress(hash, hash->block, 0);
-            hash->used = 0;
-        }
-        while (hash->used == 0 && length > 128) {
-            hash->total += 128;
-            compress(hash, p, 0);
-            p += 128;
-            length -= 128;
-        }
-        size_t n = 128 - hash->used < length ? 128 - hash->used : length;
-        memcpy(hash->block + hash->used, p, n);
-        hash->used += n;
-        p += n;
-        length -= n;
+    for (; stripes; stripes--, data += DSVL_HASH_STRIPE) {
+        hash->total += 128;
+        for (int k = 0; k < DSVL_HASH_LANES; k++) compress(hash->state[k], data + 128 * k, hash->total, 0, 0);
     }
 }
-
-/* ---- several at once ---- */
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
 typedef uint64_t lanes __attribute__((vector_size(8 * DSVL_HASH_LANES)));
+typedef uint8_t lane_bytes __attribute__((vector_size(8 * DSVL_HASH_LANES)));
+#define WITH_LANES __attribute__((target("avx2"), always_inline)) static inline
 
 /* Rotations by whole bytes are one shuffle; `from` is the byte that comes to the bottom of each word. */
 #define WORD(base, from)                                                                                     \
@@ -113,142 +100,145 @@ typedef uint64_t lanes __attribute__((vector_size(8 * DSVL_HASH_LANES)));
         (base) + ((from) + 4) % 8, (base) + ((from) + 5) % 8, (base) + ((from) + 6) % 8,                     \
         (base) + ((from) + 7) % 8
 #define ROTATE_BYTES(x, from)                                                                                \
-    (lanes) _mm256_shuffle_epi8(                                                                             \
-        (__m256i)(x), _mm256_setr_epi8(WORD(0, from), WORD(8, from), WORD(0, from), WORD(8, from)))
-
-#define MIX_LANES(a, b, c, d, x, y)                                                                          \
-    do {                                                                                                     \
-        v[a] += v[b] + (x);                                                                                  \
-        v[d] = ROTATE_BYTES(v[d] ^ v[a], 4);                                                                 \
-        v[c] += v[d];                                                                                        \
-        v[b] = ROTATE_BYTES(v[b] ^ v[c], 3);                                                                 \
-        v[a] += v[b] + (y);                                                                                  \
-        v[d] = ROTATE_BYTES(v[d] ^ v[a], 2);                                                                 \
-        v[c] += v[d];                                                                                        \
-        v[b] ^= v[c];                                                                                        \
-        v[b] = v[b] >> 63 | v[b] << 1;                                                                       \
-    } while (0)
-
-/* One block of each lane, none of them the last: state [8] words of four lanes, total as dsvl_hash.total. */
-__attribute__((target("avx2"))) static void compress_lanes(lanes state[8], lanes total,
-                                                           const unsigned char *const block[DSVL_HASH_LANES])
+    (lanes) __builtin_shufflevector((lane_bytes)(x), (lane_bytes)(x), WORD(0, from), WORD(8, from),          \
+                                    WORD(16, from), WORD(24, from))
+WITH_LANES lanes rotate_lanes(lanes x, int n)
 {
-    lanes v[16], m[16];
-    for (int i = 0; i < 16; i++) {
-        uint64_t word[DSVL_HASH_LANES];
-        for (int k = 0; k < DSVL_HASH_LANES; k++)
-            memcpy(&word[k], block[k] + 8 * i, 8); /* x86: little-endian */
-        memcpy(&m[i], word, sizeof word);
-    }
-    for (int i = 0; i < 8; i++) {
-        v[i] = state[i];
-        v[8 + i] = (lanes){iv[i], iv[i], iv[i], iv[i]};
-    }
-    v[12] ^= total;
+    if (n == 32) return ROTATE_BYTES(x, 4);
+    if (n == 24) return ROTATE_BYTES(x, 3);
+    if (n == 16) return ROTATE_BYTES(x, 2);
+    return x >> 63 | (x + x);
+}
+
+/* Words i to i + 3 of each lane's block, turned so that m[i + j] holds word i + j of the four lanes. */
+WITH_LANES void load_words(lanes *m, const unsigned char *block)
+{
+    lanes a, b, c, d;
+    memcpy(&a, block, sizeof a); /* x86 is little-endian, as the words of BLAKE2 are */
+    memcpy(&b, block + 128, sizeof b);
+    memcpy(&c, block + 256, sizeof c);
+    memcpy(&d, block + 384, sizeof d);
+    lanes ab0 = __builtin_shufflevector(a, b, 0, 4, 2, 6), ab1 = __builtin_shufflevector(a, b, 1, 5, 3, 7);
+    lanes cd0 = __builtin_shufflevector(c, d, 0, 4, 2, 6), cd1 = __builtin_shufflevector(c, d, 1, 5, 3, 7);
+    m[0] = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+    m[1] = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+    m[2] = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+    m[3] = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
+}
+
+__attribute__((target("avx2"))) static void add_stripes_avx2(dsvl_hash *hash, const unsigned char *data,
+                                                             size_t stripes)
+{
+    lanes state[8], v[16], m[16];
+    for (int i = 0; i < 8; i++)
+        state[i] = (lanes){hash->state[0][i], hash->state[1][i], hash->state[2][i], hash->state[3][i]};
+    for (; stripes; stripes--, data += DSVL_HASH_STRIPE) {
+        hash->total += 128;
+        for (int i = 0; i < 16; i += 4) load_words(m + i, data + 8 * i);
+        for (int i = 0; i < 8; i++) {
+            v[i] = state[i];
+            v[8 + i] = (lanes){iv[i], iv[i], iv[i], iv[i]};
+        }
+        v[12] ^= (lanes){hash->total, hash->total, hash->total, hash->total};
 #pragma GCC unroll 12
-    for (int r = 0; r < 12; r++) {
-        const uint8_t *s = sigma[r];
-        MIX_LANES(0, 4, 8, 12, m[s[0]], m[s[1]]);
-        MIX_LANES(1, 5, 9, 13, m[s[2]], m[s[3]]);
-        MIX_LANES(2, 6, 10, 14, m[s[4]], m[s[5]]);
-        MIX_LANES(3, 7, 11, 15, m[s[6]], m[s[7]]);
-        MIX_LANES(0, 5, 10, 15, m[s[8]], m[s[9]]);
-        MIX_LANES(1, 6, 11, 12, m[s[10]], m[s[11]]);
-        MIX_LANES(2, 7, 8, 13, m[s[12]], m[s[13]]);
-        MIX_LANES(3, 4, 9, 14, m[s[14]], m[s[15]]);
+        for (int r = 0; r < 12; r++) {
+            const uint8_t *s = sigma[r];
+            ROUND(rotate_lanes, s);
+        }
+        for (int i = 0; i < 8; i++) state[i] ^= v[i] ^ v[i + 8];
     }
-    for (int i = 0; i < 8; i++) state[i] ^= v[i] ^ v[i + 8];
+    for (int k = 0; k < DSVL_HASH_LANES; k++)
+        for (int i = 0; i < 8; i++) hash->state[k][i] = state[i][k];
 }
-
-/* The same number of blocks for every lane; lanes without a hash of their own repeat the first and are not
- * stored. */
-__attribute__((target("avx2"))) static void add_blocks(dsvl_hash *const *hash,
-                                                       const unsigned char *const *data, int n, size_t blocks)
+static void add_stripes(dsvl_hash *hash, const unsigned char *data, size_t stripes)
 {
-    lanes state[8], total;
-    const unsigned char *block[DSVL_HASH_LANES];
-    for (int k = 0; k < DSVL_HASH_LANES; k++) {
-        const dsvl_hash *h = hash[k < n ? k : 0];
-        block[k] = data[k < n ? k : 0];
-        for (int i = 0; i < 8; i++) state[i][k] = h->state[i];
-        total[k] = h->total;
-    }
-    for (size_t b = 0; b < blocks; b++) {
-        total += 128;
-        compress_lanes(state, total, block);
-        for (int k = 0; k < DSVL_HASH_LANES; k++) block[k] += 128;
-    }
-    for (int k = 0; k < n; k++) {
-        for (int i = 0; i < 8; i++) hash[k]->state[i] = state[i][k];
-        hash[k]->total = total[k];
-    }
-}
-
-static bool has_lanes(void)
-{
-    return __builtin_cpu_supports("avx2");
+    if (__builtin_cpu_supports("avx2"))
+        add_stripes_avx2(hash, data, stripes);
+    else
+        add_stripes_portable(hash, data, stripes);
 }
 
 #else
 
-static bool has_lanes(void)
+static void add_stripes(dsvl_hash *hash, const unsigned char *data, size_t stripes)
 {
-    return false;
-}
-static void add_blocks(dsvl_hash *const *hash, const unsigned char *const *data, int n, size_t blocks)
-{
-    (void)hash, (void)data, (void)n, (void)blocks;
+    add_stripes_portable(hash, data, stripes);
 }
 
 #endif
 
-void dsvl_hash_add_many(dsvl_hash *hashes, const void *const *data, const size_t *lengths, int n)
+/* ---- the hash ---------------------------------------------------------------------------------------- */
+
+/* The parameter block of a node, of which these words are not 0: digest of 64 bytes, four leaves, two
+ * layers; offset of the node in its layer; layer, inner digests of 64 bytes. */
+static void init_node(uint64_t state[8], uint64_t offset, uint64_t layer)
 {
-    const unsigned char *next[DSVL_HASH_LANES];
-    size_t left[DSVL_HASH_LANES];
-    for (int k = 0; k < n; k++) {
-        /* Empty the buffer, so that whole blocks can be taken from the data; the last block is never
-         * compressed here. */
-        dsvl_hash *h = &hashes[k];
-        size_t head = lengths[k] > 256 ? 128 - h->used : 0;
-        dsvl_hash_add(h, data[k], head);
-        if (head) {
-            h->total += 128;
-            compress(h, h->block, 0);
-            h->used = 0;
+    memcpy(state, iv, sizeof iv);
+    state[0] ^= 64 | DSVL_HASH_LANES << 16 | 2 << 24;
+    state[1] ^= offset;
+    state[2] ^= layer | 64 << 8;
+}
+
+void dsvl_hash_init(dsvl_hash *hash)
+{
+    memset(hash, 0, sizeof *hash);
+    for (int k = 0; k < DSVL_HASH_LANES; k++) init_node(hash->state[k], (uint64_t)k, 0);
+}
+
+void dsvl_hash_add(dsvl_hash *hash, const void *data, size_t length)
+{
+    /* A stripe is compressed once every lane has a byte after it. */
+    const size_t more = DSVL_HASH_STRIPE - 128 + 1;
+    const unsigned char *p = data;
+    size_t n;
+    while (hash->used + length >= DSVL_HASH_STRIPE + more) {
+        if (hash->used == 0) {
+            n = (length - more) / DSVL_HASH_STRIPE * DSVL_HASH_STRIPE;
+            add_stripes(hash, p, n / DSVL_HASH_STRIPE);
+        } else {
+            n = hash->used < DSVL_HASH_STRIPE ? DSVL_HASH_STRIPE - hash->used : 0;
+            memcpy(hash->buffer + hash->used, p, n);
+            add_stripes(hash, hash->buffer, 1);
+            hash->used = hash->used + n - DSVL_HASH_STRIPE;
+            memmove(hash->buffer, hash->buffer + DSVL_HASH_STRIPE, hash->used);
         }
-        next[k] = (const unsigned char *)data[k] + head;
-        left[k] = lengths[k] - head;
+        p += n;
+        length -= n;
     }
-    while (has_lanes()) {
-        dsvl_hash *active[DSVL_HASH_LANES];
-        const unsigned char *from[DSVL_HASH_LANES];
-        int which[DSVL_HASH_LANES], count = 0;
-        size_t blocks = SIZE_MAX;
-        for (int k = 0; k < n; k++) {
-            if (left[k] <= 128 || hashes[k].used) continue;
-            if ((left[k] - 1) / 128 < blocks) blocks = (left[k] - 1) / 128;
-            active[count] = &hashes[k];
-            from[count] = next[k];
-            which[count++] = k;
-        }
-        if (count < 2) break;
-        add_blocks(active, from, count, blocks);
-        for (int i = 0; i < count; i++) {
-            next[which[i]] += 128 * blocks;
-            left[which[i]] -= 128 * blocks;
-        }
+    if (length) memcpy(hash->buffer + hash->used, p, length);
+    hash->used += length;
+}
+
+/* What the buffer holds of lane k: a block, or the end of one, or none; after a full one maybe another. */
+static void finish_lane(dsvl_hash *hash, int k)
+{
+    unsigned char block[128];
+    size_t at = 128 * (size_t)k, next = at + DSVL_HASH_STRIPE;
+    uint64_t total = hash->total;
+    if (hash->used > next) {
+        compress(hash->state[k], hash->buffer + at, total += 128, 0, 0);
+        at = next;
     }
-    for (int k = 0; k < n; k++) dsvl_hash_add(&hashes[k], next[k], left[k]);
+    size_t n = hash->used <= at ? 0 : hash->used - at < 128 ? hash->used - at : 128;
+    memcpy(block, hash->buffer + at, n);
+    memset(block + n, 0, 128 - n);
+    compress(hash->state[k], block, total + n, UINT64_MAX, k == DSVL_HASH_LANES - 1 ? UINT64_MAX : 0);
 }
 
 void dsvl_hash_hex(dsvl_hash *hash, char hex[65])
 {
-    hash->total += hash->used;
-    memset(hash->block + hash->used, 0, 128 - hash->used);
-    compress(hash, hash->block, UINT64_MAX);
+    unsigned char leaves[DSVL_HASH_LANES * 64];
+    uint64_t root[8];
+    for (int k = 0; k < DSVL_HASH_LANES; k++) {
+        finish_lane(hash, k);
+        for (int i = 0; i < 64; i++)
+            leaves[64 * k + i] = (unsigned char)(hash->state[k][i / 8] >> (8 * (i % 8)));
+    }
+    init_node(root, 0, 1);
+    compress(root, leaves, 128, 0, 0);
+    compress(root, leaves + 128, 256, UINT64_MAX, UINT64_MAX);
     for (int i = 0; i < 32; i++) {
-        unsigned byte = (unsigned)(hash->state[i / 8] >> (8 * (i % 8))) & 255;
+        unsigned byte = (unsigned)(root[i / 8] >> (8 * (i % 8))) & 255;
         hex[2 * i] = "0123456789abcdef"[byte >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[byte & 15];
     }

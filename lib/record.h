@@ -26,8 +26,8 @@
 #define DSVL_KEY_TO_POINTS                                                                                   \
     "pixel_to_point" /* "a b c d e f": x_pt = a*x + c*y + e, y_pt = b*x + d*y + f; b and c are 0 but in      \
                         regions of crooked scans */
-#define DSVL_KEY_HASH "pixels_hash"          /* BLAKE2b-256 of shape and pixels, 64 hex digits */
-#define DSVL_KEY_SOURCE_HASH "document_hash" /* optional: BLAKE2b-256 of the document's bytes */
+#define DSVL_KEY_HASH "pixels_hash"          /* dsvl_tensor_hash of the pixels */
+#define DSVL_KEY_SOURCE_HASH "document_hash" /* optional: content hash of the document's bytes */
 #define DSVL_KEY_MIRRORED                                                                                    \
     "mirrored" /* "1": the page was also flipped, left to right, before it was turned                        \
                 */
@@ -47,7 +47,7 @@
     "content_box" /* "x y width height" of the page in the mosaic of local tiles, pixels */
 #define DSVL_KEY_IMAGE_WIDTH "image_width" /* of the pixels that were tiled */
 #define DSVL_KEY_IMAGE_HEIGHT "image_height"
-#define DSVL_KEY_TILES_HASH "tiles_hash" /* BLAKE2b-256 of shape and tiles, as pixels_hash */
+#define DSVL_KEY_TILES_HASH "tiles_hash" /* dsvl_tensor_hash of the tiles */
 #define DSVL_KEY_MODEL "model"           /* embeddings: name of the folder of weights that made them */
 #define DSVL_KEY_MODEL_HASH "model_hash" /* embeddings: dsvl_model_hash of it */
 #define DSVL_KEY_STAGE "stage"           /* error: the program that failed */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/hash.h"
 
 static const struct {
     const char *name;
@@ -72,6 +73,20 @@ void dsvl_tensor_free(dsvl_tensor *tensor)
     if (!tensor) return;
     dsvl_dealloc(tensor->data);
     memset(tensor, 0, sizeof *tensor);
+}
+
+void dsvl_tensor_hash(const dsvl_tensor *tensor, char hex[65])
+{
+    dsvl_hash hash;
+    dsvl_hash_init(&hash);
+    for (int i = 0; i < tensor->rank; i++) {
+        char text[24];
+        int n = snprintf(text, sizeof text, "%lld%c", (long long)tensor->shape[i],
+                         i + 1 < tensor->rank ? ' ' : '\n');
+        dsvl_hash_add(&hash, text, (size_t)n);
+    }
+    dsvl_hash_add(&hash, tensor->data, tensor->nbytes);
+    dsvl_hash_hex(&hash, hex);
 }
 
 const char *dsvl_shape_text(int rank, const int64_t *shape, char buffer[96])

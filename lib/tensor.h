@@ -50,6 +50,9 @@ void dsvl_tensor_free(dsvl_tensor *tensor); /* frees owned data and zeroes the s
 /* "[12, 768, 3]" into a caller's buffer, for messages. */
 const char *dsvl_shape_text(int rank, const int64_t *shape, char buffer[96]);
 
+/* The project's content hash (lib/hash.h) of the shape as text, "1754 1240 3\n", and then the data. */
+void dsvl_tensor_hash(const dsvl_tensor *tensor, char hex[65]);
+
 static inline float dsvl_bf16_to_f32(uint16_t x)
 {
     union {

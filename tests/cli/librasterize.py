@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, os.path.dirname(__file__))
-from librecords import parse  # noqa: E402
+from librecords import content_hash, parse  # noqa: E402
 
 DATA = 'tests/data/'
 failures = []
@@ -89,5 +89,5 @@ class Folder(tempfile.TemporaryDirectory):
         return path
 
 
-__all__ = ['DATA', 'Folder', 'Image', 'check', 'done', 'io', 'noise', 'np', 'os', 'parse', 'pdf', 'pixels', 'records', 'run',
+__all__ = ['content_hash', 'DATA', 'Folder', 'Image', 'check', 'done', 'io', 'noise', 'np', 'os', 'parse', 'pdf', 'pixels', 'records', 'run',
            'saved', 'subprocess']

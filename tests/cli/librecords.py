@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write and read dsvl record streams (dsvl-stream(5)) with nothing but numpy."""
+import hashlib
 import json
 import struct
 
@@ -7,6 +8,15 @@ import numpy as np
 
 NAMES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32, "BF16": np.uint16}
 TYPES = {np.dtype(v): k for k, v in NAMES.items() if k != "BF16"}
+
+
+def content_hash(array):
+    """pixels_hash and tiles_hash, as dsvl-stream(5) has them: BLAKE2bp of the shape as text and the data."""
+    data = " ".join(map(str, array.shape)).encode() + b"\n" + np.ascontiguousarray(array).tobytes()
+    blocks = [data[i:i + 128] for i in range(0, len(data), 128)]
+    tree = {"fanout": 4, "depth": 2, "inner_size": 64}
+    leaves = [hashlib.blake2b(b"".join(blocks[k::4]), node_offset=k, last_node=k == 3, **tree).digest() for k in range(4)]
+    return hashlib.blake2b(b"".join(leaves), node_depth=1, last_node=True, **tree).hexdigest()[:64]
 
 
 def record(kind, tensors=None, **facts):
