@@ -31,6 +31,7 @@ typedef struct worker {
 
 struct kern_context {
     int threads;
+    bool int8; /* activations */
     area user, shared;
     area *own; /* [threads] */
 
@@ -107,6 +108,16 @@ void kern_context_free(kern_context *c)
 int kern_context_threads(const kern_context *c)
 {
     return c->threads;
+}
+
+void kern_context_int8(kern_context *c, bool on)
+{
+    c->int8 = on;
+}
+
+bool kern_int8(const kern_context *c)
+{
+    return c->int8;
 }
 
 void *kern_context_scratch(kern_context *c, size_t bytes)

@@ -19,6 +19,7 @@ void kern_run(kern_context *c, int64_t count, double work, kern_task *run, const
 /* Make sure that every thread has `per_thread` floats and that `shared` floats exist; 0, or -1: no memory. */
 int kern_reserve(kern_context *c, int64_t per_thread, int64_t shared);
 void *kern_shared(kern_context *c);
+bool kern_int8(const kern_context *c); /* see kern_context_int8 */
 
 /* ---- dispatch.c -------------------------------------------------------------------------------------- */
 
@@ -35,6 +36,9 @@ typedef struct kern_rows {
     const int32_t *index;
     int64_t stride, rows, cols;
 } kern_rows;
+
+/* Bytes of a block of a quantized matrix (quantize.c). */
+int64_t kern_block_bytes(kern_dtype dtype, int64_t group);
 
 /* Order of k in a packed panel: four interleaved chains, or ascending. */
 typedef enum kern_order { KERN_CHAINS, KERN_PLAIN } kern_order;

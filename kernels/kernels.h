@@ -17,15 +17,17 @@
 #define KERN_API
 #endif
 
-/* Element types of weights. Activations and accumulation are f32 always. */
-typedef enum kern_dtype { KERN_F32, KERN_F16, KERN_BF16 } kern_dtype;
+/* Element types of weights; KERN_Q8 and KERN_Q4 are quantized matrices (see below). Activations and
+ * accumulation are f32 always, but for kern_context_int8. */
+typedef enum kern_dtype { KERN_F32, KERN_F16, KERN_BF16, KERN_Q8, KERN_Q4 } kern_dtype;
 
-/* A linear layer's weight as it stands in the checkpoint: [rows = outputs, cols = inputs], row-major, mapped.
- */
+/* A linear layer's weight as it stands in the checkpoint: [rows = outputs, cols = inputs], mapped; row-major,
+ * or quantized. */
 typedef struct kern_weight {
     const void *data;
     kern_dtype dtype;
     int64_t rows, cols;
+    int64_t group; /* quantized: inputs that share a scale, 32, 64 or 128; otherwise not looked at */
 } kern_weight;
 
 /* Threads and scratch. One context belongs to one caller at a time. */
@@ -42,9 +44,54 @@ KERN_API void *kern_context_scratch(kern_context *context, size_t bytes);
 KERN_API const char *kern_isa(void);
 KERN_API bool kern_isa_force(const char *name);
 
-/* y[n, rows] = x[n, cols] . W^T + bias[rows] (bias may be NULL). 0, or -1 when scratch is out. With n small
- * (decoding) each weight is read once, in its own type, at memory speed; with n large, blocked matrix
- * multiplication. */
+/* ---- quantized matrices -------------------------------------------------------------------------------
+ *
+ * W[r, k] = scale[r, k / group] * q[r, k]; the whole numbers q lie in -127..127 (KERN_Q8) or -8..7 (KERN_Q4,
+ * two's complement). In memory as on disk, the same for every instruction set and byte order, the matrix is
+ *
+ *     [panel][block of a panel], panels = ceil(rows / 32), blocks = ceil(cols / group) to a panel,
+ *
+ * and nothing between: panel p holds rows 32 p .. 32 p + 31, its block b columns group*b .. group*b +
+ * group-1. Rows and columns that do not exist have q = 0, and such rows scale = 0. A block is
+ *
+ *     scale [32]              IEEE f16, low byte first, one a row: 64 bytes
+ *     KERN_Q8: [group/4][32][4] bytes; byte j of row r in step s is q[r, 4 s + j]
+ *     KERN_Q4: [group/8][32][4] bytes; byte j of row r in step s has q[r, 8 s + j] in its low four bits and
+ *                               q[r, 8 s + 4 + j] in its high four
+ *
+ * so blocks are a multiple of 64 bytes, and products read the matrix from its first byte to its last. It may
+ * stand at any address; at a multiple of 64 it is read fastest. Rows 32 i .. 32 j of a matrix, quantized on
+ * their own, are those bytes of the whole: a large one can be written piece by piece, and a slice of whole
+ * panels is a matrix too. */
+#define KERN_PANEL 32
+
+/* Bytes of a quantized matrix; -1: not a quantized type, not a group, no rows or columns, or too large. */
+KERN_API int64_t kern_quantized_size(kern_dtype dtype, int64_t group, int64_t rows, int64_t cols);
+
+/* Quantize w [rows, cols] f32 to `to` (kern_quantized_size bytes). Each scale is a function of its group
+ * alone: for KERN_Q8 the largest magnitude / 127, for KERN_Q4 the largest value / -8, -7.5 or -7, whichever
+ * leaves the smallest squared error; rounded to f16 before the q are chosen, nearest, ties to even. The bytes
+ * are the same on every machine. 0, or -1: a value is not finite or beyond what an f16 scale can express. */
+KERN_API int kern_quantize(kern_context *c, void *to, const float *w, kern_dtype dtype, int64_t group,
+                           int64_t rows, int64_t cols);
+
+/* Rows first .. first+count-1 of a quantized matrix as f32 [count, cols]: scale * q, rounded once. */
+KERN_API void kern_dequantize(float *to, const kern_weight *w, int64_t first, int64_t count);
+
+/* All scales are finite. Reads no more than the scales. */
+KERN_API bool kern_quantized_finite(const kern_weight *w);
+
+/* Multiply quantized matrices by activations rounded to 8 bits, one scale for each row of x (its largest
+ * magnitude / 127): several times as fast as f32 for many rows, at a loss that the caller must have measured.
+ * Off in a new context. Sums are exact in a group, so the promises on bits hold here too, and every
+ * instruction set gives the same ones. Weights of other types are multiplied as always. */
+KERN_API void kern_context_int8(kern_context *c, bool on);
+
+/* ---- products ------------------------------------------------------------------------------------------ */
+
+/* y[n, rows] = x[n, cols] . W^T + bias[rows] (bias may be NULL), W of any type. 0, or -1 when scratch is out.
+ * With n small (decoding) each weight is read once, in its own type, at memory speed; with n large, blocked
+ * matrix multiplication. */
 KERN_API int kern_linear(kern_context *c, float *y, const float *x, const kern_weight *w, const float *bias,
                          int64_t n);
 
@@ -72,8 +119,8 @@ KERN_API int kern_attention_causal(kern_context *c, float *out, const float *q, 
 
 /* Batched small products for absorbed MLA: for each of n rows and each head,
  * y[i, h, :] (r values) = x[i, h, 0..d) . M_h, with M_h [d, r] rows h*stride.. of a kv_b weight (transposed =
- * 0), or y[i, h, :] (d values) = M_h[d, r] . x[i, h, 0..r) (transposed = 1). `row` is the first row of head h
- * within w: M_h = w rows [h*head_rows + first, + d). x and y have the given strides per (row, head) in
+ * 0), or y[i, h, :] (d values) = M_h[d, r] . x[i, h, 0..r) (transposed = 1). w is
+ * not quantized. M_h = w rows [h*head_rows + first, + d). x and y have the given strides per (row, head) in
  * elements. */
 KERN_API int kern_head_linear(kern_context *c, float *y, int64_t y_row, int64_t y_head, const float *x,
                               int64_t x_row, int64_t x_head, const kern_weight *w, int64_t head_rows,
@@ -110,7 +157,7 @@ KERN_API void kern_rope_interleaved(kern_context *c, float *x, const float *cosi
 KERN_API void kern_patches(kern_context *c, float *rows, const uint8_t *tiles, const float mean[3],
                            const float std[3], int64_t n, int64_t size, int64_t patch, int64_t side);
 
-/* Widen weights to f32. */
+/* Widen f32, f16 or bf16 weights to f32. */
 KERN_API void kern_widen(kern_context *c, float *y, const void *x, kern_dtype dtype, int64_t n);
 
 #endif

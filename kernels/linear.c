@@ -187,7 +187,7 @@ static int linear(kern_context *c, float *y, const float *x, const int32_t *inde
 {
     const kern_table *table = kern_active();
     if (n <= 0 || w->rows <= 0) return 0;
-    if (table->mr == 0) {
+    if (table->mr == 0 || w->dtype == KERN_Q8 || w->dtype == KERN_Q4) {
         const portable_job job = {y, x, index, w, bias, n};
         kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
                  (double)n * (double)(w->rows * w->cols), portable_task, &job);

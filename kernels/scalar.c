@@ -37,6 +37,8 @@ float kern_scalar_element(const void *data, kern_dtype dtype, int64_t i)
         return float_of_bits((uint32_t)h << 16);
     }
     case KERN_F32:
+    case KERN_Q8:
+    case KERN_Q4:
     default: {
         float f;
         memcpy(&f, (const char *)data + 4 * i, sizeof f);
@@ -50,6 +52,15 @@ void kern_scalar_widen(float *y, const void *x, kern_dtype dtype, int64_t n)
     for (int64_t i = 0; i < n; i++) y[i] = kern_scalar_element(x, dtype, i);
 }
 
+static double weight_at(const kern_weight *w, int64_t row, int64_t col)
+{
+    int q;
+    if (w->dtype != KERN_Q8 && w->dtype != KERN_Q4)
+        return kern_scalar_element(w->data, w->dtype, row * w->cols + col);
+    const double scale = kern_scalar_quantized(w, row, col, &q);
+    return scale * q;
+}
+
 void kern_scalar_linear_part(float *y, const float *x, const int32_t *index, const kern_weight *w,
                              const float *bias, int64_t n, int64_t first, int64_t count)
 {
@@ -57,8 +68,7 @@ void kern_scalar_linear_part(float *y, const float *x, const int32_t *index, con
         const float *row = x + (index ? index[i] : i) * w->cols;
         for (int64_t o = first; o < first + count; o++) {
             double sum = bias ? bias[o] : 0;
-            for (int64_t k = 0; k < w->cols; k++)
-                sum += (double)row[k] * kern_scalar_element(w->data, w->dtype, o * w->cols + k);
+            for (int64_t k = 0; k < w->cols; k++) sum += row[k] * weight_at(w, o, k);
             y[i * w->rows + o] = (float)sum;
         }
     }

@@ -9,6 +9,8 @@
 
 /* Element i of a weight array, widened. */
 KERN_API float kern_scalar_element(const void *data, kern_dtype dtype, int64_t i);
+/* Element of a quantized matrix: its scale, and q. */
+KERN_API float kern_scalar_quantized(const kern_weight *w, int64_t row, int64_t col, int *q);
 KERN_API void kern_scalar_widen(float *y, const void *x, kern_dtype dtype, int64_t n);
 
 /* index NULL: rows 0..n-1 of x. The second computes outputs first .. first+count-1 only. */

@@ -92,6 +92,9 @@ static void simd_pack_right(float *to, const kern_rows *w, kern_order order)
     case KERN_BF16:
         pack_right(to, w, order, KERN_BF16);
         break;
+    case KERN_Q8:
+    case KERN_Q4:
+        break;
     }
 }
 
@@ -122,6 +125,9 @@ static void simd_pack_across(float *to, const kern_rows *w, kern_order order)
         break;
     case KERN_BF16:
         pack_across(to, w, order, KERN_BF16);
+        break;
+    case KERN_Q8:
+    case KERN_Q4:
         break;
     }
 }
@@ -177,8 +183,9 @@ typedef void chain_fn(const float *a, const float *b, int64_t steps, float *t, i
     MAKE(1, 1)                                                                                               \
     MAKE(2, 1)                                                                                               \
     MAKE(4, 1)                                                                                               \
-    MAKE(6, 1) MAKE(8, 1) MAKE(10, 1) MAKE(12, 1) MAKE(14, 1) MAKE(1, 2) MAKE(2, 2) MAKE(4, 2) MAKE(6, 2)    \
-        MAKE(8, 2) MAKE(10, 2) MAKE(12, 2) MAKE(14, 2)
+    MAKE(6, 1)                                                                                               \
+    MAKE(8, 1) MAKE(10, 1) MAKE(12, 1) MAKE(14, 1) MAKE(1, 2) MAKE(2, 2) MAKE(4, 2) MAKE(6, 2) MAKE(8, 2)    \
+        MAKE(10, 2) MAKE(12, 2) MAKE(14, 2)
 #define TILE_TABLE(name)                                                                                     \
     static chain_fn *const name##_table[2][8] = {                                                            \
         {name##_1_1, name##_2_1, name##_4_1, name##_6_1, name##_8_1, name##_10_1, name##_12_1, name##_14_1}, \

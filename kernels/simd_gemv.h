@@ -114,6 +114,9 @@ static void simd_gemv(const kern_gemv *job)
     case KERN_BF16:
         gemv_typed(job, KERN_BF16);
         break;
+    case KERN_Q8:
+    case KERN_Q4:
+        break;
     }
 }
 
@@ -150,6 +153,9 @@ static void simd_gemv_across(float *y, const float *x, const kern_rows *m)
         break;
     case KERN_BF16:
         gemv_across_typed(y, x, m, KERN_BF16);
+        break;
+    case KERN_Q8:
+    case KERN_Q4:
         break;
     }
 }

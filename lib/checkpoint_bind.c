@@ -109,7 +109,7 @@ static int set_matrix(const dsvl_checkpoint *c, const slot *s, int64_t rows, int
                       dsvl_error *err)
 {
     if (c->scan && check_finite(s, err)) return -1;
-    *out = (kern_weight){s->tensor->data, kernel_type[s->tensor->dtype], rows, cols};
+    *out = (kern_weight){s->tensor->data, kernel_type[s->tensor->dtype], rows, cols, 0};
     return 0;
 }
 

@@ -61,7 +61,7 @@ typedef struct layer {
 
 static kern_weight random_matrix(int64_t rows, int64_t cols)
 {
-    const kern_weight w = {random_floats(rows * cols, 1.7f / sqrtf((float)cols)), KERN_F32, rows, cols};
+    const kern_weight w = {random_floats(rows * cols, 1.7f / sqrtf((float)cols)), KERN_F32, rows, cols, 0};
     return w;
 }
 
@@ -173,7 +173,7 @@ static void bench_decode(kern_context *c, const char *name, int64_t rows, int64_
     for (int r = 0; r < ROUNDS; r++) {
         const double plain = read_all(data, each * count), start = now();
         for (size_t i = 0; i < count; i++) {
-            const kern_weight w = {data + i * each / 2, KERN_BF16, rows, cols};
+            const kern_weight w = {data + i * each / 2, KERN_BF16, rows, cols, 0};
             kern_linear(c, y, x, &w, NULL, n);
         }
         const double seconds = now() - start;

@@ -55,7 +55,7 @@ static inline float *same_floats(const float *from, int64_t n)
 static inline kern_weight random_weight(kern_dtype dtype, int64_t rows, int64_t cols)
 {
     const int64_t n = rows * cols;
-    kern_weight w = {NULL, dtype, rows, cols};
+    kern_weight w = {NULL, dtype, rows, cols, 0};
     if (dtype == KERN_F32) {
         w.data = random_floats(n);
         return w;
