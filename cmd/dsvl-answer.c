@@ -12,6 +12,7 @@
 #include "lib/alloc.h"
 #include "lib/answer.h"
 #include "lib/group.h"
+#include "lib/joined.h"
 #include "lib/question.h"
 
 static struct {
@@ -64,6 +65,12 @@ typedef struct asker {
     dsvl_questions questions;
     dsvl_prefix prefix;
     dsvl_group group;
+    /* A page whose parts are asked about one by one: */
+    dsvl_joined *joined; /* [questions]: the answers so far */
+    size_t *shown;       /* [questions]: bytes of them on standard output */
+    bool page_open;
+    const char *part_kind; /* of the record at hand; NULL: it is no part of a page */
+    const char *page_kinds;
     bool by_document;
     size_t group_size;        /* images a group takes; 0: none, the conversation is text alone */
     size_t answers, failures; /* lines written */
@@ -138,20 +145,53 @@ static int generate(asker *a, dsvl_generation *out, dsvl_error *err)
                                     .top_p = (float)options.top_p,
                                     .repetition_penalty = (float)options.repetition_penalty,
                                     .seed = (uint64_t)options.seed};
-    dsvl_text_fn shown = options.stream ? show : NULL;
+    /* What a part of a page adds to the page's text is seen when it is complete. */
+    dsvl_text_fn shown = options.stream && !(options.text && a->part_kind) ? show : NULL;
     if (dsvl_session_generate(a->session, &sampling, (size_t)options.max_tokens, shown, a, out, err))
         return -1;
     if (options.stream && !options.text) fputc('\n', stderr);
     return a->closed ? dsvl_fail(err, DSVL_E_IO, "standard output: cannot write: %s", strerror(errno)) : 0;
 }
 
+static int write_line(const dsvl_answer *answer, size_t shown, dsvl_error *err)
+{
+    if (!options.text) return write_line_take(dsvl_answer_line(answer, err), err);
+    return write_out(answer->text + shown, strlen(answer->text + shown), err) || write_out("\n", 1, err) ? -1
+                                                                                                         : 0;
+}
+
+/* The answer about a part of a page waits for those about the others; with --text --stream, what is certain
+ * of it is shown. */
+static int keep_answer(asker *a, const dsvl_question *question, const dsvl_part_answer *part, dsvl_error *err)
+{
+    const size_t q = (size_t)(question - a->questions.items);
+    dsvl_joined *j = &a->joined[q];
+    if (dsvl_joined_add(j, part, err)) return -1;
+    if (!options.stream || !options.text || a->questions.count > 1) return 0;
+    const size_t shown = a->shown[q];
+    a->shown[q] = j->length;
+    return write_out(j->text + shown, j->length - shown, err);
+}
+
+/* Whether a part's own words hold what it was asked to locate. */
+static bool certain(const asker *a, const dsvl_question *question)
+{
+    const dsvl_task *task = dsvl_task_of(question->prompt);
+    size_t n;
+    if (!task || task->join != DSVL_JOIN_BOXES) return false;
+    const char *text = dsvl_task_subject(task, question->prompt, &n);
+    return dsvl_evidence_holds(&a->group.evidence, 0, text, n);
+}
+
 static int write_answer(asker *a, const dsvl_question *question, const dsvl_generation *generation,
                         size_t tokens, double prefill, dsvl_error *err)
 {
+    const dsvl_group *g = &a->group;
+    const dsvl_task *task = dsvl_task_of(question->prompt);
     char *text = dsvl_answer_text(a->model, generation->ids, generation->count, err);
     if (!text) return -1;
-    const dsvl_group *g = &a->group;
-    json_t *cells = a->grounding ? dsvl_evidence_cells(&g->evidence, a->grounding, text, strlen(text)) : NULL;
+    json_t *cells =
+        a->grounding ? dsvl_evidence_cells(&g->evidence, a->grounding, text, strlen(text), task) : NULL;
     const dsvl_answer answer = {.model = a->model,
                                 .sources = g->sources,
                                 .count = g->count,
@@ -164,38 +204,90 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
                                 .text = text,
                                 .cells = cells,
                                 .grounding = options.grounded};
-    int status;
-    if (!options.text)
-        status = write_line_take(dsvl_answer_line(&answer, err), err);
-    else
-        status = (!options.stream && write_out(text, strlen(text), err)) || write_out("\n", 1, err) ? -1 : 0;
+    const dsvl_part_answer part = {g->sources, generation,          text, cells, tokens,
+                                   prefill,    certain(a, question)};
+    int status = a->part_kind ? keep_answer(a, question, &part, err)
+                              : write_line(&answer, options.stream ? strlen(text) : 0, err);
     json_decref(cells);
     dsvl_dealloc(text);
     return status;
+}
+
+/* All parts of the page have come: one answer for each question that was put to any of them. */
+static int finish_page(asker *a, const char *trouble, dsvl_error *err)
+{
+    int status = 0;
+    for (size_t q = 0; a->page_open && q < a->questions.count; q++) {
+        const dsvl_question *question = &a->questions.items[q];
+        dsvl_joined *j = &a->joined[q];
+        if (status || !j->text) continue;
+        if (trouble) {
+            status = report(a, &j->page, question, "answer", trouble, err);
+            continue;
+        }
+        const dsvl_answer answer = {.model = a->model,
+                                    .sources = &j->page,
+                                    .count = 1,
+                                    .prompt_id = question->id,
+                                    .prompt = question->prompt,
+                                    .prompt_tokens = j->prompt_tokens,
+                                    .prefill_seconds = j->prefill,
+                                    .generation = &j->sum,
+                                    .text = j->text,
+                                    .cells = j->cells,
+                                    .grounding = options.grounded,
+                                    .regions = j->regions,
+                                    .stages = j->stages};
+        status = dsvl_joined_finish(j, err);
+        if (!status) status = write_line(&answer, a->shown[q], err);
+        a->answers++;
+    }
+    for (size_t q = 0; a->page_open && q < a->questions.count; q++) {
+        dsvl_joined_clear(&a->joined[q]);
+        a->shown[q] = 0;
+    }
+    a->page_open = false;
+    return status;
+}
+
+/* Whether the part of a page at hand is what a question is about. */
+static bool concerns(const asker *a, const dsvl_question *question)
+{
+    const dsvl_task *task = dsvl_task_of(question->prompt);
+    if (!a->part_kind || !a->page_kinds || !task) return true;
+    if (dsvl_task_lists(task->kinds, a->part_kind)) return true;
+    for (const char *p = a->page_kinds; p; p = strchr(p, ','), p += !!p) {
+        char kind[16] = "";
+        const size_t n = strcspn(p, ",");
+        if (n < sizeof kind) memcpy(kind, p, n);
+        if (dsvl_task_lists(task->kinds, kind)) return false;
+    }
+    return true; /* the page has none of those */
 }
 
 /* One question of the group. A failure of the question is reported; -1 only where nothing more can be done.
  */
 static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
 {
+    const bool blank = a->part_kind && strcmp(a->part_kind, "blank") == 0; /* nothing to ask about */
     dsvl_group *g = &a->group;
     int32_t *ids = NULL;
     size_t count = 0, tokens = 0;
     dsvl_error failure = {0};
     dsvl_generation generation = {0};
     const double begun = cli_seconds();
-    int status = dsvl_question_tokens(question, a->model, g->count, &ids, &count, &failure);
-    if (status == 0)
+    int status = blank ? 0 : dsvl_question_tokens(question, a->model, g->count, &ids, &count, &failure);
+    if (status == 0 && !blank)
         status = dsvl_prompt_feed(&a->prefix, a->session, ids, count, g->images, g->count, &tokens, &failure);
     const double prefill = cli_seconds() - begun;
-    if (status == 0) status = generate(a, &generation, &failure);
+    if (status == 0 && !blank) status = generate(a, &generation, &failure);
     if (status == 0) status = write_answer(a, question, &generation, tokens, prefill, &failure);
     if (status && failure.code == DSVL_E_IO)
         *err = failure;
     else if (status)
         status = report_question(a, question, failure.message, err);
     else
-        a->answers++;
+        a->answers += !a->part_kind;
     dsvl_generation_clear(&generation);
     dsvl_free(ids);
     if (!options.stream) cli_progress("answers", a->answers, 0);
@@ -228,8 +320,9 @@ static int finish_group(asker *a, const char *trouble, dsvl_error *err)
     for (size_t i = 0; trouble && status == 0 && i < a->group.count; i++)
         status = report(a, &a->group.sources[i], NULL, "answer", trouble, err);
     if (!trouble && !empty) status = ground_group(a, err);
-    for (size_t i = 0; !trouble && !empty && status == 0 && i < a->questions.count; i++)
-        status = ask(a, &a->questions.items[i], err);
+    for (size_t i = 0; !trouble && !empty && status == 0 && i < a->questions.count; i++) {
+        if (concerns(a, &a->questions.items[i])) status = ask(a, &a->questions.items[i], err);
+    }
     dsvl_session_ground(a->session, NULL);
     dsvl_grounding_free(a->grounding);
     a->grounding = NULL;
@@ -251,29 +344,57 @@ static int add_failure(asker *a, const dsvl_record *record, const char *stage, c
     return status;
 }
 
+static int take_failure(asker *a, const dsvl_record *record, dsvl_error *err)
+{
+    const char *stage = dsvl_record_get(record, DSVL_KEY_STAGE);
+    const char *message = dsvl_record_get(record, DSVL_KEY_MESSAGE);
+    if (!dsvl_record_is(record, "error")) {
+        stage = "answer";
+        message = "the record holds no embeddings yet: dsvl-encode is missing in the pipe";
+    }
+    return add_failure(a, record, stage ? stage : "?", message ? message : "failed without a message", err);
+}
+
+/* Before a record: whether it is a part of a page, and the end of the page before. */
+static int turn_page(asker *a, const dsvl_record *record, dsvl_error *err)
+{
+    bool same = a->page_open && dsvl_record_get(record, DSVL_KEY_REGION_KIND);
+    for (size_t q = 0; same && q < a->questions.count; q++)
+        same = !a->joined[q].text || dsvl_source_same_page(&a->joined[q].page, record);
+    if (!same && finish_page(a, NULL, err)) return -1;
+    const bool whole = a->by_document || a->group_size != 1 || a->questions.items[0].messages;
+    a->part_kind = whole ? NULL : dsvl_record_get(record, DSVL_KEY_REGION_KIND);
+    a->page_kinds = dsvl_record_get(record, DSVL_KEY_PAGE_KINDS);
+    a->page_open = a->part_kind != NULL;
+    return 0;
+}
+
+static bool is_last_part(const dsvl_record *record)
+{
+    const char *number = dsvl_record_get(record, DSVL_KEY_REGION),
+               *of = dsvl_record_get(record, DSVL_KEY_REGIONS);
+    return number && of && strcmp(number, of) == 0;
+}
+
 static int take_record(asker *a, const dsvl_record *record, dsvl_error *err)
 {
     dsvl_group *g = &a->group;
     if (a->by_document && dsvl_group_other_document(g, record) && finish_group(a, NULL, err)) return -1;
+    if (turn_page(a, record, err)) return -1;
     dsvl_error failure = {0};
     int status = 0;
     if (dsvl_record_is(record, "embeddings")) {
         if (dsvl_group_add(g, a->model, record, &failure))
             status = add_failure(a, record, "answer", failure.message, err);
-    } else if (dsvl_record_is(record, "error")) {
-        const char *stage = dsvl_record_get(record, DSVL_KEY_STAGE);
-        const char *message = dsvl_record_get(record, DSVL_KEY_MESSAGE);
-        status =
-            add_failure(a, record, stage ? stage : "?", message ? message : "failed without a message", err);
-    } else if (dsvl_record_is(record, "page") || dsvl_record_is(record, "region") ||
-               dsvl_record_is(record, "tiles")) {
-        status = add_failure(a, record, "answer",
-                             "the record holds no embeddings yet: dsvl-encode is missing in the pipe", err);
+    } else if (dsvl_record_is(record, "error") || dsvl_record_is(record, "page") ||
+               dsvl_record_is(record, "region") || dsvl_record_is(record, "tiles")) {
+        status = take_failure(a, record, err);
     } else {
         cli_note("a record of the unknown kind \"%s\" is passed over", dsvl_record_kind(record));
     }
     if (status || a->by_document || g->count + g->failed < a->group_size) return status;
-    return finish_group(a, g->failed ? "another image of the same conversation failed" : NULL, err);
+    status = finish_group(a, g->failed ? "another image of the same conversation failed" : NULL, err);
+    return status == 0 && a->part_kind && is_last_part(record) ? finish_page(a, NULL, err) : status;
 }
 
 static int run(asker *a, cli_input *input, dsvl_error *err)
@@ -286,11 +407,14 @@ static int run(asker *a, cli_input *input, dsvl_error *err)
         dsvl_record_free(record);
         if (status) return -1;
     }
+    a->part_kind = NULL;
     if (more < 0) {
         dsvl_error ignored = {0};
+        finish_page(a, "the stream was cut short before all parts of the page had come", &ignored);
         finish_group(a, "the stream was cut short before all images of the question had come", &ignored);
         return -1;
     }
+    if (finish_page(a, NULL, err)) return -1;
     return finish_group(
         a, a->by_document ? NULL : "the stream ended before all images of the question had come", err);
 }
@@ -306,8 +430,18 @@ static int read_questions(asker *a, dsvl_error *err)
         status = dsvl_questions_read(&a->questions, options.prompts, options.specials, err);
     else
         status = dsvl_questions_read_chat(&a->questions, options.chat, options.specials, err);
-    a->group_size = options.chat && status == 0 ? a->questions.items[0].images : 1;
-    return status;
+    if (status) return -1;
+    const size_t n = a->questions.count;
+    a->group_size = options.chat ? a->questions.items[0].images : 1;
+    a->joined = dsvl_alloc_zero(n, sizeof *a->joined);
+    a->shown = dsvl_alloc_zero(n, sizeof *a->shown);
+    if (!a->joined || !a->shown) return dsvl_fail_memory(err, n * sizeof *a->joined);
+    for (size_t q = 0; q < n; q++) {
+        const dsvl_task *task = dsvl_task_of(a->questions.items[q].prompt);
+        a->joined[q].how = task ? task->join : DSVL_JOIN_LINES;
+        a->group.wants_evidence = a->group.wants_evidence || a->joined[q].how == DSVL_JOIN_BOXES;
+    }
+    return 0;
 }
 
 static int open_model(asker *a, dsvl_error *err)
@@ -353,6 +487,9 @@ int main(int argc, char **argv)
     if (status == 0 && fclose(stdout))
         status = dsvl_fail(&err, DSVL_E_IO, "standard output: cannot write: %s", strerror(errno));
     status = status ? cli_fail(&err) : a.failures ? CLI_PARTIAL : CLI_OK;
+    for (size_t q = 0; a.joined && q < a.questions.count; q++) dsvl_joined_clear(&a.joined[q]);
+    dsvl_dealloc(a.joined);
+    dsvl_dealloc(a.shown);
     dsvl_group_clear(&a.group);
     dsvl_prefix_clear(&a.prefix);
     dsvl_questions_clear(&a.questions);

@@ -66,24 +66,41 @@ static void keep_wanted(dsvl_regions *regions)
     regions->count = n;
 }
 
-/* Whether a page should be cut up: its type would be too small after dsvl-tile, or its tiles too many. */
+/* Whether a page should be cut up: its type would be too small after dsvl-tile, or its tiles too many,
+ * or it is blank. */
 static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout *layout,
                      const dsvl_picture *picture, bool *needed, dsvl_error *err)
 {
     dsvl_tile_plan plan;
     char name[256];
-    double em = INFINITY;
+    double em = INFINITY, any = INFINITY;
+    *needed = true; /* a blank page needs no model */
+    if (layout->count == 0) return 0;
     if (dsvl_tiling_plan(&plan, &c->processor, picture->width, picture->height, true, err)) return -1;
     for (size_t i = 0; i < layout->count; i++) {
+        any = fmin(any, layout->parts[i].em);
         if (is_wanted(layout->parts[i].kind)) em = fmin(em, layout->parts[i].em);
     }
-    em *= (double)plan.content.width / picture->width;
-    *needed = layout->count > 0 && (em < LEGIBLE * c->em || plan.cols * plan.rows > c->tiles);
+    em = (isfinite(em) ? em : any) * plan.content.width / picture->width;
+    *needed = em < LEGIBLE * c->em || plan.cols * plan.rows > c->tiles;
     cli_note(
-        "%s: whole, it takes %d tiles and its smallest type %.1f pixels of the %g that the model prefers: %s",
-        dsvl_record_place(page, name), plan.cols * plan.rows, isfinite(em) ? em : 0, c->em,
-        *needed ? "cut up" : "left whole");
+        "%s: whole, it takes %d tiles and its smallest type %.1f of the %g pixels that the model prefers: %s",
+        dsvl_record_place(page, name), plan.cols * plan.rows, em, c->em, *needed ? "cut up" : "left whole");
     return 0;
+}
+
+/* "text,table": the kinds of what is kept. */
+static const char *list_kinds(const dsvl_regions *regions, char list[64])
+{
+    bool found[DSVL_PART_KINDS] = {false};
+    size_t n = 0;
+    for (size_t i = 0; i < regions->count; i++) found[regions->data[i].kind] = true;
+    for (int k = 0; k < DSVL_PART_KINDS; k++) {
+        if (found[k])
+            n += (size_t)snprintf(list + n, 64 - n, "%s%s", n ? "," : "",
+                                  dsvl_part_kind_name((dsvl_part_kind)k));
+    }
+    return n ? list : "blank";
 }
 
 static void smallest_canvas(const dsvl_processor_config *p, dsvl_region_place *place)
@@ -116,7 +133,7 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
     dsvl_page_view view = {0};
     dsvl_layout layout = {0};
     dsvl_regions regions = {0};
-    char name[256];
+    char name[256], kinds[64];
     int status = -1;
     if (dsvl_page_view_open(&view, page, err) ||
         dsvl_layout_find(&layout, view.picture.pixels, view.picture.width, view.picture.height,
@@ -131,8 +148,10 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
         goto out;
     }
     keep_wanted(&regions);
-    dsvl_region_place place = {.count = regions.count, .paper = layout.paper};
-    cli_note("%s: %zu region%s", dsvl_record_place(page, name), place.count, place.count == 1 ? "" : "s");
+    dsvl_region_place place = {
+        .count = regions.count, .kinds = list_kinds(&regions, kinds), .paper = layout.paper};
+    cli_note("%s: %zu region%s (%s)", dsvl_record_place(page, name), place.count, place.count == 1 ? "" : "s",
+             place.kinds);
     if (regions.count == 0) {
         smallest_canvas(&c->processor, &place);
         place.number = place.count = 1;

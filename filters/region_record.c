@@ -145,6 +145,22 @@ static dsvl_record *copy_facts(const dsvl_record *page, dsvl_error *err)
     return record;
 }
 
+/* What earlier stages took for the page is shared out among its regions, so that sums stay right. */
+static int share_seconds(dsvl_record *record, size_t count, dsvl_error *err)
+{
+    const char *p = dsvl_record_get(record, DSVL_KEY_SECONDS);
+    char shared[1024] = "";
+    size_t n = 0;
+    while (p && *p && n < sizeof shared - 96) {
+        const size_t name = strcspn(p, "= "), whole = strcspn(p, " ");
+        if (p[name] == '=' && name < 64)
+            n += (size_t)snprintf(shared + n, sizeof shared - n, "%s%.*s=%.5f", n ? " " : "", (int)name, p,
+                                  strtod(p + name + 1, NULL) / (double)count);
+        p += whole + (p[whole] == ' ');
+    }
+    return n ? dsvl_record_set(record, DSVL_KEY_SECONDS, shared, err) : 0;
+}
+
 static int put_words(dsvl_record *record, const dsvl_page_view *view, const double box[4], dsvl_error *err)
 {
     const dsvl_words *from = &view->words;
@@ -189,8 +205,10 @@ static int set_place(dsvl_record *r, const dsvl_page_view *v, const double box[4
 {
     const double sx = v->scale[0], sy = v->scale[1], *m = v->turn;
     const double x = box[0] - margin / zoom, y = box[1] - margin / zoom; /* of the canvas's corner */
+    const char *page = dsvl_record_get(r, DSVL_KEY_CROP);
     double crop[4];
     crop_of(crop, v, box);
+    if (page && dsvl_record_set(r, DSVL_KEY_PAGE_CROP, page, err)) return -1;
     if (dsvl_record_setf(r, DSVL_KEY_CROP, err, "%.10g %.10g %.10g %.10g", crop[0], crop[1], crop[2],
                          crop[3]) ||
         dsvl_record_setf(r, DSVL_KEY_TO_POINTS, err, "%.10g %.10g %.10g %.10g %.10g %.10g", sx * m[0] / zoom,
@@ -207,6 +225,7 @@ static int set_kind(dsvl_record *r, const dsvl_region *region, const dsvl_region
 {
     if (dsvl_record_setf(r, DSVL_KEY_REGION, err, "%zu", place->number) ||
         dsvl_record_setf(r, DSVL_KEY_REGIONS, err, "%zu", place->count) ||
+        dsvl_record_set(r, DSVL_KEY_PAGE_KINDS, place->kinds, err) ||
         dsvl_record_set(r, DSVL_KEY_REGION_KIND, region ? dsvl_part_kind_name(region->kind) : "blank", err))
         return -1;
     if (!region) return 0;
@@ -237,7 +256,7 @@ dsvl_record *dsvl_region_record_new(const dsvl_record *page, const dsvl_page_vie
     dsvl_tensor pixels = {0};
     if (!record) return NULL;
     if (region) memcpy(box, region->box, sizeof box), zoom = region->zoom;
-    if (set_kind(record, region, place, err) ||
+    if (share_seconds(record, place->count, err) || set_kind(record, region, place, err) ||
         set_place(record, view, box, zoom, region ? region->margin : 0, err))
         goto fail;
     for (int k = 0; k < 4; k++) points[k] = box[k] * view->scale[k & 1] + view->origin[k & 1];

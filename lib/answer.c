@@ -41,18 +41,60 @@ failed:
     return NULL;
 }
 
-/* What dsvl-regions says of a part of a page; NULL for a whole page. */
-static json_t *region_of(const dsvl_record *record)
+static int read_numbers(const char *text, double *out, int count)
 {
-    static const char *const keys[][2] = {
-        {"region", "region"}, {"kind", "region_kind"}, {"part", "region_part"}, {"crop_pt", DSVL_KEY_CROP}};
-    if (!dsvl_record_get(record, "region_kind")) return NULL;
-    json_t *region = json_object();
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const char *value = dsvl_record_get(record, keys[i][1]);
-        if (value) json_object_set_new(region, keys[i][0], json_string(value));
+    for (int i = 0; i < count; i++) {
+        char *end;
+        out[i] = text ? strtod(text, &end) : NAN;
+        if (!text || end == text || !isfinite(out[i])) return -1;
+        text = end;
     }
-    return region;
+    return 0;
+}
+
+/* From 0..999 of a region's picture to 0..999 of the page's; left as it is where the record does not say. */
+static void read_place(dsvl_source *s, const dsvl_record *record)
+{
+    const char *size[] = {dsvl_record_get(record, DSVL_KEY_IMAGE_WIDTH),
+                          dsvl_record_get(record, DSVL_KEY_IMAGE_HEIGHT)};
+    double m[6], page[4], picture[2];
+    s->to_page[0] = s->to_page[3] = 1;
+    if (read_numbers(dsvl_record_get(record, DSVL_KEY_TO_POINTS), m, 6) ||
+        read_numbers(dsvl_record_get(record, DSVL_KEY_PAGE_CROP), page, 4) ||
+        read_numbers(size[0], &picture[0], 1) || read_numbers(size[1], &picture[1], 1) ||
+        !(page[2] > page[0] && page[3] > page[1]))
+        return;
+    for (int axis = 0; axis < 2; axis++) {
+        const double extent = page[axis + 2] - page[axis];
+        s->to_page[axis] = m[axis] * picture[0] / extent;
+        s->to_page[axis + 2] = m[axis + 2] * picture[1] / extent;
+        s->to_page[axis + 4] = (m[axis + 4] - page[axis]) / extent * 999;
+    }
+}
+
+/* What dsvl-regions says of a part of a page; nothing of a whole page. */
+static int read_region(dsvl_source *s, const dsvl_record *record, dsvl_error *err)
+{
+    const char *kind = dsvl_record_get(record, DSVL_KEY_REGION_KIND),
+               *part = dsvl_record_get(record, DSVL_KEY_REGION_PART);
+    double crop[4];
+    long number, overlap;
+    s->part = s->parts = 1;
+    if (!kind) return 0;
+    s->region = json_object();
+    int failed = !s->region;
+    if (dsvl_record_int(record, DSVL_KEY_REGION, 1, INT_MAX, &number, NULL) == 0)
+        failed |= json_object_set_new(s->region, "region", json_integer(number));
+    failed |= json_object_set_new(s->region, "kind", json_string(kind));
+    if (part && sscanf(part, "%d/%d", &s->part, &s->parts) == 2)
+        failed |= json_object_set_new(s->region, "part", json_string(part));
+    if (dsvl_record_int(record, DSVL_KEY_REGION_OVERLAP, 0, INT_MAX, &overlap, NULL) == 0)
+        s->overlap = (int)overlap;
+    if (read_numbers(dsvl_record_get(record, DSVL_KEY_CROP), crop, 4) == 0)
+        failed |= json_object_set_new(s->region, "crop_pt",
+                                      json_pack("[f,f,f,f]", crop[0], crop[1], crop[2], crop[3]));
+    read_place(s, record);
+    return failed ? dsvl_fail_memory(err, sizeof *s) : 0;
 }
 
 int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error *err)
@@ -67,9 +109,8 @@ int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error 
     if (seconds) source->seconds = dsvl_strdup(seconds);
     bool numbered = dsvl_record_int(record, DSVL_KEY_PAGE, 1, LONG_MAX, &page, NULL) == 0;
     if (numbered) source->page = json_integer(page);
-    source->region = region_of(record);
     if (!document == !source->document && !label == !source->label && !seconds == !source->seconds &&
-        numbered == !!source->page)
+        numbered == !!source->page && read_region(source, record, err) == 0)
         return 0;
     dsvl_source_clear(source);
     return dsvl_fail_memory(err, sizeof *source);
@@ -95,25 +136,41 @@ static json_t *shared(json_t *value)
     return value ? json_incref(value) : json_null();
 }
 
+bool dsvl_source_same_page(const dsvl_source *source, const dsvl_record *record)
+{
+    const char *document = dsvl_record_get(record, DSVL_KEY_DOCUMENT),
+               *mine = json_string_value(source->document);
+    long page = 0;
+    dsvl_record_int(record, DSVL_KEY_PAGE, 1, LONG_MAX, &page, NULL);
+    return page == (long)json_integer_value(source->page) && !document == !mine &&
+           (!document || strcmp(document, mine) == 0);
+}
+
+int dsvl_source_add_seconds(const dsvl_source *source, json_t *stages)
+{
+    const char *p = source->seconds;
+    int failed = 0;
+    while (p && *p) {
+        size_t name = strcspn(p, "= "), whole = strcspn(p, " ");
+        char key[64];
+        double value = p[name] == '=' ? strtod(p + name + 1, NULL) : 0;
+        if (p[name] == '=' && name > 0 && name < sizeof key && isfinite(value)) {
+            memcpy(key, p, name);
+            key[name] = '\0';
+            value += json_number_value(json_object_get(stages, key));
+            failed |= json_object_set_new_nocheck(stages, key, json_real(rounded(value, 1e-4)));
+        }
+        p += whole + (p[whole] == ' ');
+    }
+    return failed;
+}
+
 /* Stage times as the records name them, summed over images, then ours. */
 static json_t *seconds(const dsvl_answer *answer)
 {
-    json_t *object = json_object();
-    for (size_t i = 0; i < answer->count; i++) {
-        const char *p = answer->sources[i].seconds;
-        while (p && *p) {
-            size_t name = strcspn(p, "= "), whole = strcspn(p, " ");
-            char key[64];
-            double value = p[name] == '=' ? strtod(p + name + 1, NULL) : 0;
-            if (p[name] == '=' && name > 0 && name < sizeof key && isfinite(value)) {
-                memcpy(key, p, name);
-                key[name] = '\0';
-                value += json_number_value(json_object_get(object, key));
-                json_object_set_new_nocheck(object, key, json_real(rounded(value, 1e-4)));
-            }
-            p += whole + (p[whole] == ' ');
-        }
-    }
+    json_t *object = answer->stages ? json_copy(answer->stages) : json_object();
+    for (size_t i = 0; !answer->stages && i < answer->count; i++)
+        dsvl_source_add_seconds(&answer->sources[i], object);
     json_object_set_new(object, "prefill", json_real(rounded(answer->prefill_seconds, 1e-4)));
     json_object_set_new(object, "decode", json_real(rounded(answer->generation->seconds, 1e-4)));
     return object;
@@ -154,9 +211,14 @@ static char *line_take(json_t *object, bool complete, dsvl_error *err)
     return ended;
 }
 
+const char *dsvl_finish_name(dsvl_finish finish)
+{
+    static const char *const names[] = {"stop", "length", "error"};
+    return names[finish];
+}
+
 char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err)
 {
-    static const char *const reasons[] = {"stop", "length", "error"};
     const dsvl_generation *g = answer->generation;
     json_t *o = json_object();
     int failed = 0;
@@ -164,14 +226,14 @@ char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err)
     failed |= json_object_set_new(o, "document", shared(common_document(answer)));
     failed |= json_object_set_new(o, "page", shared(one ? one->page : NULL));
     failed |= json_object_set_new(o, "page_label", shared(one ? one->label : NULL));
-    if (one && one->region) failed |= json_object_set_new(o, "region", shared(one->region));
+    if (answer->regions) failed |= json_object_set_new(o, "regions", shared(answer->regions));
     if (answer->list) failed |= json_object_set_new(o, "images", images(answer));
     failed |= json_object_set_new(o, "prompt_id", shared(answer->prompt_id));
     char *prompt = dsvl_utf8(answer->prompt, strlen(answer->prompt));
     failed |= json_object_set_new(o, "prompt", json_string_nocheck(prompt));
     dsvl_dealloc(prompt);
     failed |= json_object_set_new(o, "answer", json_string_nocheck(answer->text));
-    failed |= json_object_set_new(o, "finish_reason", json_string(reasons[g->finish]));
+    failed |= json_object_set_new(o, "finish_reason", json_string(dsvl_finish_name(g->finish)));
     if (answer->grounding) failed |= json_object_set_new(o, "grounded", json_boolean(answer->cells));
     if (answer->cells) failed |= json_object_set_new(o, "cells", shared(answer->cells));
     failed |= json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)answer->prompt_tokens));
@@ -190,6 +252,7 @@ char *dsvl_answer_error_line(const dsvl_source *source, json_t *prompt_id, const
     char *clean = dsvl_utf8(message, strlen(message));
     int failed = json_object_set_new(o, "document", shared(source->document));
     failed |= json_object_set_new(o, "page", shared(source->page));
+    if (source->region) failed |= json_object_set_new(o, "region", shared(source->region));
     if (prompt_id) failed |= json_object_set_new(o, "prompt_id", shared(prompt_id));
     failed |= json_object_set_new(o, "finish_reason", json_string("error"));
     failed |= json_object_set_new(o, "stage", json_string(stage));

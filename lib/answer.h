@@ -9,12 +9,20 @@
 /* Where an image came from. All owned; NULL where the record does not say. */
 typedef struct dsvl_source {
     json_t *document, *page, *label; /* string, number, string */
-    json_t *region; /* {"region", "kind", "part", "crop_pt"}; NULL: the image is a whole page */
+    json_t *region;           /* {"region", "kind", "part", "crop_pt"}; NULL: the image is a whole page */
+    int part, parts, overlap; /* of a region that is a piece of a tall part: from 1, of how many, and how many
+                                 rows it shares with the piece before; else 1, 1, 0 */
+    double
+        to_page[6]; /* region: from 0..999 of its picture to 0..999 of the page's, as pixel_to_point has it */
     char *seconds;  /* "rasterize=0.05 tile=0.01" */
 } dsvl_source;
 
 int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error *err);
 void dsvl_source_clear(dsvl_source *source);
+/* Whether a record is of the same page of the same document. */
+bool dsvl_source_same_page(const dsvl_source *source, const dsvl_record *record);
+/* Add the stages' times to those in an object by their names. */
+int dsvl_source_add_seconds(const dsvl_source *source, json_t *stages);
 
 typedef struct dsvl_answer {
     const dsvl_model *model;
@@ -29,7 +37,11 @@ typedef struct dsvl_answer {
     const char *text; /* UTF-8 */
     json_t *cells;    /* evidence of a grounded answer, borrowed; NULL: the answer is not grounded */
     bool grounding;   /* grounding was asked for: say whether it took place */
+    json_t *regions;  /* parts of the page that the answer was joined from, borrowed; NULL: it was not */
+    json_t *stages;   /* their times, borrowed; NULL: from the sources */
 } dsvl_answer;
+
+const char *dsvl_finish_name(dsvl_finish finish); /* "stop", "length", "error" */
 
 /* Text of generated tokens: special tokens by name, bytes that are not UTF-8 as U+FFFD. Owned; NULL with *err
  * filled. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/joined.h"
 
 static bool room(void *block_pointer, size_t *capacity, size_t need, size_t size)
 {
@@ -100,8 +101,11 @@ static json_t *point(float x)
 }
 
 json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, const char *answer,
-                            size_t length)
+                            size_t length, const dsvl_task *task)
 {
+    const bool markdown = task && task->join == DSVL_JOIN_MARKDOWN,
+               table = markdown || (task && task->join == DSVL_JOIN_CSV);
+    dsvl_table_place place = {0};
     json_t *cells = json_array();
     for (size_t i = 0; i < dsvl_grounding_spans(g); i++) {
         dsvl_span s = dsvl_grounding_span(g, i);
@@ -120,10 +124,32 @@ json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, con
         json_t *cell = json_pack("{s:o, s:i, s:o, s:o}", "text", text ? json_string_nocheck(text) : NULL,
                                  "image", (int)e->image[s.words[0]], "words", words, "boxes", boxes);
         dsvl_dealloc(text);
+        if (table) {
+            dsvl_table_place_seek(&place, answer, s.begin, markdown);
+            json_object_set_new(cell, "row", json_integer((json_int_t)place.row));
+            json_object_set_new(cell, "column", json_integer((json_int_t)place.column));
+        }
         if (json_array_append_new(cells, cell)) {
             json_decref(cells);
             return NULL;
         }
     }
     return cells;
+}
+
+bool dsvl_evidence_holds(const dsvl_evidence *e, size_t image, const char *text, size_t n)
+{
+    char *words = dsvl_alloc(e->bytes + e->count, 1);
+    size_t end = 0;
+    if (!words) return false;
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->image[i] != (int32_t)image) continue;
+        const size_t length = (size_t)(e->offsets[i + 1] - e->offsets[i]);
+        memcpy(words + end, e->text + e->offsets[i], length);
+        end += length;
+        if (e->flags[i] & 3) words[end++] = ' '; /* a space follows, or another line */
+    }
+    const bool holds = n > 0 && memmem(words, end, text, n) != NULL;
+    dsvl_dealloc(words);
+    return holds;
 }

@@ -5,6 +5,7 @@
 
 #include "lib/grounding.h"
 #include "lib/record.h"
+#include "lib/task.h"
 
 /* Words of one or several pages, one after the other. */
 typedef struct dsvl_evidence {
@@ -29,8 +30,12 @@ void dsvl_evidence_clear(dsvl_evidence *evidence); /* frees everything */
 dsvl_grounding *dsvl_evidence_ground(const dsvl_evidence *evidence, dsvl_error *err);
 
 /* [{"text", "image", "words": [...], "boxes": [[x0, y0, x1, y1], ...]}, ...]: the spans of a finished answer.
+ * task: what was asked, NULL for an unknown prompt; cells of tables also have "row" and "column", from 0.
  * New reference; NULL: out of memory. */
 json_t *dsvl_evidence_cells(const dsvl_evidence *evidence, const dsvl_grounding *grounding,
-                            const char *answer, size_t length);
+                            const char *answer, size_t length, const dsvl_task *task);
+
+/* Whether the words of an image, set apart by spaces, hold a text of n bytes. */
+bool dsvl_evidence_holds(const dsvl_evidence *evidence, size_t image, const char *text, size_t n);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/task.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #define EVERY_KIND "text,table,figure"
@@ -24,6 +23,14 @@ const dsvl_task *dsvl_task_of(const char *prompt)
             return &tasks[i];
     }
     return NULL;
+}
+
+const char *dsvl_task_subject(const dsvl_task *task, const char *prompt, size_t *n)
+{
+    const char *subject = prompt + strlen(task->prompt);
+    *n = strlen(subject);
+    if (*n > 0 && subject[*n - 1] == '.') --*n;
+    return subject;
 }
 
 bool dsvl_task_lists(const char *kinds, const char *kind)

@@ -5,6 +5,7 @@
 #define DSVL_LIB_TASK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef enum dsvl_join {
     DSVL_JOIN_LINES,    /* one below the other */
@@ -21,6 +22,9 @@ typedef struct dsvl_task {
 
 /* The row of a prompt; NULL: not a known one. */
 const dsvl_task *dsvl_task_of(const char *prompt);
+
+/* What the user adds to a task's words, *n bytes of the prompt: of "Locate TEXT." the TEXT. */
+const char *dsvl_task_subject(const dsvl_task *task, const char *prompt, size_t *n);
 
 /* Whether a name stands in a list separated by commas. */
 bool dsvl_task_lists(const char *kinds, const char *kind);

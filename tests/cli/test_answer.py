@@ -190,6 +190,55 @@ def test_per_document():
     assert first["seconds"]["tile"] == 0.05 and first["images"][1] == {"document": "a.pdf", "page": 2, "page_label": "p2"}
 
 
+def region(embeddings, k, of, kind, kinds, **facts):
+    return page(embeddings, region=k, regions=of, region_kind=kind, page_kinds=kinds, crop_pt="10 20 30 40", **facts)
+
+
+def test_pages_in_parts():
+    """One line a page and question: the answers about the parts that the question is about."""
+    text, table = expected("nano-text")["embeddings.0"], expected("nano-table")["embeddings.0"]
+    ask = ["-p", "Read the text.", "--max-tokens", 12]
+    alone = [answers(stream(page(e)), *ask)[0] for e in (text, table)]
+    parts = [region(text, 1, 2, "text", "text,table"), region(table, 2, 2, "table", "text,table")]
+    failed = record("error", document="a.pdf", page=1, stage="tile", message="bad", region=2, regions=3,
+                    region_kind="text", page_kinds="text,table")
+    joined, other = answers(stream(*parts, page(text, number=2)), *ask)
+    assert list(joined) == KEYS[:3] + ["regions"] + KEYS[3:] and list(other) == KEYS
+    assert joined["answer"] == alone[0]["answer"] + "\n" + alone[1]["answer"]
+    for key in ("prompt_tokens", "completion_tokens"):
+        assert joined[key] == alone[0][key] + alone[1][key]
+    assert joined["seconds"]["rasterize"] == 1 and joined["finish_reason"] == "length"
+    assert [r["kind"] for r in joined["regions"]] == ["text", "table"] and joined["regions"][1]["region"] == 2
+    assert joined["regions"][0]["crop_pt"] == [10, 20, 30, 40]
+    assert [r["mean_logprob"] for r in joined["regions"]] == [a["mean_logprob"] for a in alone]
+    for way in ([], ["--stream"]):
+        out, _ = run(stream(*parts), *ask, "--text", *way)
+        assert out.decode() == joined["answer"] + "\n", way
+    # Each question of the parts that it is about; of all, where the page has none such.
+    with tempfile.TemporaryDirectory() as folder:
+        questions = Path(folder) / "q"
+        questions.write_text("".join(json.dumps({"prompt": p}) + "\n" for p in (
+            "Extract the table as CSV.", "Extract the chart as CSV.", "Read the text.")))
+        lines = answers(stream(*parts), "--prompts", questions, "--max-tokens", 4)
+    assert [[r["region"] for r in x["regions"]] for x in lines] == [[2], [1, 2], [1, 2]]
+    # A part that failed has its line, and the page its answer; so has a page whose last part is missing.
+    lines = answers(stream(region(text, 1, 3, "text", "text,table"), failed,
+                           region(table, 3, 3, "table", "text,table"), region(text, 1, 2, "text", "text", number=2)),
+                    *ask, status=1)
+    assert [x["finish_reason"] for x in lines] == ["error", "length", "length"]
+    assert lines[0]["region"] == {"region": 2, "kind": "text"} and lines[1]["answer"] == joined["answer"]
+    assert [x["page"] for x in lines] == [1, 1, 2]
+    # A stream that was cut short is no answer about the page.
+    lines = answers(parts[0], *ask, status=4)
+    assert [x["finish_reason"] for x in lines] == ["error"] and "cut short" in lines[0]["error"]
+    # Nothing is asked about a blank page.
+    blank, = answers(stream(region(text, 1, 1, "blank", "blank")), "-p", "What is this?")
+    assert (blank["answer"], blank["finish_reason"], blank["completion_tokens"]) == ("", "stop", 0)
+    # Images of a document or a conversation are not joined.
+    line, = answers(stream(*parts), *ask, "--per", "document")
+    assert len(line["images"]) == 2 and "regions" not in line
+
+
 def test_sampling():
     data = stream(*images("nano-text", NANO, 1))
     hot = ["-p", "Read the text.", "--max-tokens", 32, "--temperature", 2.5]
