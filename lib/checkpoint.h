@@ -43,7 +43,8 @@ void dsvl_checkpoint_ignore(dsvl_checkpoint *checkpoint, const char *prefix);
 /* After binding all: error naming the first tensor with one of the prefixes that nobody bound or ignored. */
 int dsvl_checkpoint_surplus(const dsvl_checkpoint *checkpoint, const char *prefix, dsvl_error *err);
 /* A table row that binds one tensor to one field of a struct: rank 1 to 4, each dimension an index into the
- * `sizes` that come with the table. '#' in the name stands for the number given to dsvl_checkpoint_bind. */
+ * `sizes` that come with the table. The name goes on from a stem (see stems.h); '#' in it stands for the
+ * number given to dsvl_checkpoint_bind. */
 typedef struct dsvl_binding {
     const char *name;
     size_t offset; /* of a kern_weight (shape[0] rows, the product of the rest cols) or a const float *
@@ -52,8 +53,8 @@ typedef struct dsvl_binding {
     int rank;
     unsigned char dim[4];
 } dsvl_binding;
-int dsvl_checkpoint_bind(dsvl_checkpoint *checkpoint, const dsvl_binding *table, size_t count, int number,
-                         const int64_t *sizes, void *fields, dsvl_error *err);
+int dsvl_checkpoint_bind(dsvl_checkpoint *checkpoint, const char *stem, const dsvl_binding *table,
+                         size_t count, int number, const int64_t *sizes, void *fields, dsvl_error *err);
 
 /* A checkpoint without files, to learn what a model asks for: whoever binds from it gets weights without
  * data, and every request is kept, in order. Binding finds nothing missing, misshapen or surplus there. */

@@ -187,25 +187,27 @@ int dsvl_checkpoint_vector(dsvl_checkpoint *c, const char *name, int64_t length,
 
 /* ---- tables ------------------------------------------------------------------------------------------ */
 
-static int number_name(const char *pattern, int number, char *name, size_t capacity, dsvl_error *err)
+static int number_name(const char *stem, const char *pattern, int number, char *name, size_t capacity,
+                       dsvl_error *err)
 {
     const char *mark = strchr(pattern, '#');
-    int used = mark ? snprintf(name, capacity, "%.*s%d%s", (int)(mark - pattern), pattern, number, mark + 1)
-                    : snprintf(name, capacity, "%s", pattern);
+    int used =
+        mark ? snprintf(name, capacity, "%s%.*s%d%s", stem, (int)(mark - pattern), pattern, number, mark + 1)
+             : snprintf(name, capacity, "%s%s", stem, pattern);
     if (used < 0 || (size_t)used >= capacity)
         return dsvl_fail(err, DSVL_E_INTERNAL, "%s: tensor name too long", pattern);
     return 0;
 }
 
-int dsvl_checkpoint_bind(dsvl_checkpoint *c, const dsvl_binding *table, size_t count, int number,
-                         const int64_t *sizes, void *fields, dsvl_error *err)
+int dsvl_checkpoint_bind(dsvl_checkpoint *c, const char *stem, const dsvl_binding *table, size_t count,
+                         int number, const int64_t *sizes, void *fields, dsvl_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         const dsvl_binding *b = &table[i];
         char name[256], wanted[96];
         int64_t shape[4];
         void *field = (char *)fields + b->offset;
-        if (number_name(b->name, number, name, sizeof name, err)) return -1;
+        if (number_name(stem, b->name, number, name, sizeof name, err)) return -1;
         for (int d = 0; d < b->rank; d++) shape[d] = sizes[b->dim[d]];
         const int64_t rest = product(shape + 1, b->rank - 1);
         if (c->blank) {

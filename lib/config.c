@@ -166,60 +166,69 @@ static const conf_setting decoder_settings[] = {
     {"pad_token_id", CONF_WHOLE, DECODER(pad), 0, 1 << 24, -1, -1},
 };
 
+static const conf_setting theta_settings[] = {
+    {"rope_theta", CONF_REAL, DECODER(rope_theta), 1, 1e12, CONF_REQUIRED, CONF_REFUSED},
+};
 /* mscale_all_dim also scales the softmax when the type is not yarn (DeepseekV2Attention.__init__). */
 static const conf_setting rope_settings[] = {
     {"factor", CONF_REAL, DECODER(rope_factor), 1e-3, 1e6, CONF_REQUIRED, CONF_REFUSED},
-    {"original_max_position_embeddings", CONF_WHOLE, DECODER(rope_original), 1, 1 << 24, 4096, CONF_REFUSED},
+    {"original_max_position_embeddings", CONF_WHOLE, DECODER(rope_original), 1, 1 << 24, 0, 0},
     {"beta_fast", CONF_REAL, DECODER(rope_beta_fast), 1e-6, 1e6, 32, CONF_REFUSED},
     {"beta_slow", CONF_REAL, DECODER(rope_beta_slow), 1e-6, 1e6, 1, CONF_REFUSED},
     {"mscale", CONF_REAL, DECODER(rope_mscale), 0, 1e6, 1, CONF_REFUSED},
     {"mscale_all_dim", CONF_REAL, DECODER(rope_mscale_all), 0, 1e6, 0, CONF_REFUSED},
 };
 
-static int read_rope(const json_t *section, dsvl_decoder_config *d, const conf_place *lang)
+int conf_read_rope(const json_t *section, dsvl_decoder_config *d, bool yarn, const conf_place *lang)
 {
-    static const char *const types[] = {"linear", "dynamic", "yarn", NULL};
+    static const char *const types[] = {"linear", "dynamic", "yarn", "default", NULL};
     const json_t *scaling = json_object_get(section, "rope_scaling");
-    const conf_place p = {lang->where, "language_config.rope_scaling.", lang->err};
+    const char *const key = scaling && !json_is_null(scaling) ? "rope_scaling" : "rope_parameters";
+    char prefix[64];
     int type;
+    scaling = json_object_get(section, key);
     d->rope = DSVL_ROPE_NONE;
     if (!scaling || json_is_null(scaling)) return 0;
-    if (!json_is_object(scaling)) return conf_wrong(lang, "rope_scaling", scaling, "an object or null");
-    if (conf_read_choice(scaling, "type", types, NULL, &type, &p) || CONF_READ(scaling, rope_settings, d, &p))
-        return -1;
+    if (!json_is_object(scaling)) return conf_wrong(lang, key, scaling, "an object or null");
+    snprintf(prefix, sizeof prefix, "%s%s.", lang->section, key);
+    const conf_place p = {lang->where, prefix, lang->err};
+    const char *const name = json_object_get(scaling, "rope_type") ? "rope_type" : "type";
+    if (conf_read_choice(scaling, name, types, NULL, &type, &p)) return -1;
+    if (json_object_get(scaling, "rope_theta") && CONF_READ(scaling, theta_settings, d, &p)) return -1;
+    if (strcmp(types[type], "default") == 0) return 0;
+    if (CONF_READ(scaling, rope_settings, d, &p)) return -1;
     d->rope = (dsvl_rope_type)(DSVL_ROPE_LINEAR + type);
-    if (d->rope == DSVL_ROPE_YARN && !d->mla) { /* multi-head attention is transformers' LlamaAttention */
-        return conf_wrong(&p, "type", json_object_get(scaling, "type"),
-                          "\"linear\" or \"dynamic\", which use_mla false needs");
+    if (d->rope_original == 0) d->rope_original = d->mla ? 4096 : d->context;
+    if (d->rope == DSVL_ROPE_YARN && !yarn) {
+        return conf_wrong(&p, name, json_object_get(scaling, name),
+                          "\"linear\" or \"dynamic\": the attention that this model was published with has "
+                          "no yarn");
     }
     return 0;
 }
 
-static int check_attention(dsvl_decoder_config *d, const conf_place *p)
+int conf_check_attention(dsvl_decoder_config *d, const conf_place *p)
 {
     if (d->kv_heads == 0) d->kv_heads = d->heads;
     if (d->mla) {
         if (!d->kv_lora || !d->nope_dim || !d->rope_dim || d->rope_dim % 2 || !d->v_dim) {
-            return dsvl_fail(
-                p->err, DSVL_E_MODEL,
-                "%s: language_config.use_mla needs kv_lora_rank, qk_nope_head_dim and v_head_dim above 0 and "
-                "an even qk_rope_head_dim; they are %d, %d, %d and %d",
-                p->where, d->kv_lora, d->nope_dim, d->v_dim, d->rope_dim);
+            return dsvl_fail(p->err, DSVL_E_MODEL,
+                             "%s: %suse_mla needs kv_lora_rank, qk_nope_head_dim and v_head_dim above 0 and "
+                             "an even qk_rope_head_dim; they are %d, %d, %d and %d",
+                             p->where, p->section, d->kv_lora, d->nope_dim, d->v_dim, d->rope_dim);
         }
         return 0;
     }
     d->head_dim = d->width / d->heads;
     if (d->width % d->heads || d->head_dim % 2) {
-        return dsvl_fail(
-            p->err, DSVL_E_MODEL,
-            "%s: language_config.hidden_size %d is not num_attention_heads %d times an even number", p->where,
-            d->width, d->heads);
+        return dsvl_fail(p->err, DSVL_E_MODEL,
+                         "%s: %shidden_size %d is not num_attention_heads %d times an even number", p->where,
+                         p->section, d->width, d->heads);
     }
     if (d->heads % d->kv_heads) {
-        return dsvl_fail(
-            p->err, DSVL_E_MODEL,
-            "%s: language_config.num_attention_heads %d is not a multiple of num_key_value_heads %d",
-            p->where, d->heads, d->kv_heads);
+        return dsvl_fail(p->err, DSVL_E_MODEL,
+                         "%s: %snum_attention_heads %d is not a multiple of num_key_value_heads %d", p->where,
+                         p->section, d->heads, d->kv_heads);
     }
     return 0;
 }
@@ -267,7 +276,8 @@ static int read_decoder(const json_t *root, dsvl_config *config, const conf_plac
     if (read_section(root, "language_config", "deepseek_v2", &section, top) ||
         CONF_READ(section, decoder_settings, d, &p) ||
         conf_read_choice(section, "hidden_act", activations, "silu", &activation, &p) ||
-        read_rope(section, d, &p) || check_attention(d, &p) || read_experts(section, d, &p)) {
+        conf_read_rope(section, d, d->mla, &p) || conf_check_attention(d, &p) ||
+        read_experts(section, d, &p)) {
         return -1;
     }
     if (d->width != config->projector.output) {
@@ -319,7 +329,12 @@ static const struct family {
     const char *model_type;
     dsvl_architecture arch;
     int (*parse)(dsvl_config *config, const json_t *root, const conf_place *p);
-} families[] = {{"deepseek_vl_v2", DSVL_ARCH_VL2, parse_vl2}};
+} families[] = {
+    {"deepseek_vl_v2", DSVL_ARCH_VL2, parse_vl2},
+    {"multi_modality", DSVL_ARCH_VL, conf_parse_vl}, /* which of the two: vision_config says */
+    {"deepseek_vl", DSVL_ARCH_VL, conf_parse_vl_transformers},
+    {"deepseek_vl_hybrid", DSVL_ARCH_VL_HYBRID, conf_parse_vl_transformers},
+};
 
 int dsvl_config_parse(dsvl_config *config, const char *json, size_t length, const char *where,
                       dsvl_error *err)
@@ -336,7 +351,10 @@ int dsvl_config_parse(dsvl_config *config, const char *json, size_t length, cons
             status = families[i].parse(config, root, &p);
         }
     }
-    if (status > 0) status = conf_wrong(&p, "model_type", type, "a type that can be run: \"deepseek_vl_v2\"");
+    if (status > 0)
+        status = conf_wrong(&p, "model_type", type,
+                            "a type that can be run: \"deepseek_vl_v2\", \"multi_modality\", "
+                            "\"deepseek_vl\" or \"deepseek_vl_hybrid\"");
     json_decref(root);
     return status;
 }

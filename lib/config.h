@@ -8,11 +8,34 @@
 
 #include "lib/error.h"
 
-typedef enum dsvl_architecture { DSVL_ARCH_VL2, DSVL_ARCH_COUNT } dsvl_architecture;
+/* DeepSeek-VL2; DeepSeek-VL with one tower (1.3B); DeepSeek-VL with two (7B). */
+typedef enum dsvl_architecture {
+    DSVL_ARCH_VL2,
+    DSVL_ARCH_VL,
+    DSVL_ARCH_VL_HYBRID,
+    DSVL_ARCH_COUNT
+} dsvl_architecture;
+/* Whose files: deepseek-ai's, or those that transformers writes (deepseek-community). */
+typedef enum dsvl_files { DSVL_FILES_ORIGINAL, DSVL_FILES_TRANSFORMERS, DSVL_FILES_COUNT } dsvl_files;
 
-/* What dsvl-tile needs, from processor_config.json alone. Mirrors DeepseekVLV2Processor.__init__. */
+/* Numbers by which Pillow, and the files, call a resampling filter. */
+enum { DSVL_PILLOW_BILINEAR = 2, DSVL_PILLOW_BICUBIC = 3 };
+
+/* What dsvl-tile needs, from processor_config.json and, of DeepSeek-VL, preprocessor_config.json. Mirrors
+ * DeepseekVLV2Processor.__init__; VLMImageProcessor and VLChatProcessor; transformers'
+ * DeepseekVL{,Hybrid}ImageProcessor and -Processor. */
 #define DSVL_MAX_CANDIDATES 256
 typedef struct dsvl_processor_config {
+    bool square;   /* DeepSeek-VL: a picture becomes one padded square, which is not cut; the candidates are
+                      that square alone */
+    int tokens;    /* square: num_image_tokens */
+    int min_size;  /* square: the shorter side becomes at least this */
+    bool by_ratio; /* square: a side is int(side * (S / longest)), not int(side / longest * S) */
+    int filter;    /* square: DSVL_PILLOW_... */
+    /* A second, smaller picture made of the padded square, for the low-resolution tower; 0: none here. */
+    int low_size, low_filter;
+    double low_mean[3], low_std[3];
+
     int tile_size; /* candidate_resolutions[0][0] */
     int patch_size, downsample_ratio;
     int candidates;
@@ -28,14 +51,34 @@ typedef struct dsvl_vision_config {
     int image_size, patch_size, side; /* side = image_size / patch_size patches a row */
     int width, layers, heads, mlp;    /* mlp = int(width * mlp_ratio) */
     float eps;
+    bool gelu_erf; /* else its tanh approximation */
+    /* (v / 255 - mean) / std. From the processor's file, or where the published tower does it (DeepSeek-VL's
+     * original layout) from the tower's settings. */
+    double mean[3], std[3];
 } dsvl_vision_config;
+
+/* Mirrors sam.ImageEncoderViT: the high-resolution tower of the hybrid. */
+#define DSVL_SAM_MAX_LAYERS 64
+typedef struct dsvl_sam_config {
+    int image_size, patch_size, side;
+    int width, layers, heads, mlp;
+    int window;                             /* tokens a side of a window */
+    bool global_block[DSVL_SAM_MAX_LAYERS]; /* blocks without windows */
+    int first_global;                       /* whose output the high-resolution branch takes */
+    int neck;                               /* channels behind the neck */
+    int down[2];                            /* channels behind each strided convolution */
+    int out_side; /* tokens a side of the result; the neck is resized to 4 times it */
+    float eps;
+    double mean[3], std[3];
+} dsvl_sam_config;
 
 /* Mirrors MlpProjectorConfig. */
 typedef enum dsvl_projector_type {
     DSVL_PROJ_IDENTITY,
     DSVL_PROJ_LINEAR,
     DSVL_PROJ_MLP_GELU,
-    DSVL_PROJ_DOWNSAMPLE_MLP_GELU
+    DSVL_PROJ_DOWNSAMPLE_MLP_GELU,
+    DSVL_PROJ_HYBRID_SPLIT_MLP_GELU /* each tower to half of n_embed, joined */
 } dsvl_projector_type;
 typedef struct dsvl_projector_config {
     dsvl_projector_type type;
@@ -84,7 +127,9 @@ typedef struct dsvl_decoder_config {
 
 typedef struct dsvl_config {
     dsvl_architecture arch;
-    dsvl_vision_config vision;
+    dsvl_files files;
+    dsvl_vision_config vision; /* the low-resolution tower of the hybrid */
+    dsvl_sam_config sam;       /* hybrid only */
     dsvl_projector_config projector;
     dsvl_decoder_config decoder;
     int preferred_em_px; /* type size the model reads best, pixels per em; 0: not said (key
@@ -101,8 +146,9 @@ int dsvl_config_parse(dsvl_config *config, const char *json, size_t length, cons
                       dsvl_error *err);
 int dsvl_processor_config_parse(dsvl_processor_config *config, const char *json, size_t length,
                                 const char *where, dsvl_error *err);
-/* Whether the processor cuts tiles that this model can take, and counts the tokens that it makes of them. */
-int dsvl_config_match(const dsvl_config *config, const dsvl_processor_config *processor, const char *folder,
+/* Whether the processor cuts tiles that this model can take, and counts the tokens that it makes of them.
+ * Also takes over what the processor says about normalising pixels. */
+int dsvl_config_match(dsvl_config *config, const dsvl_processor_config *processor, const char *folder,
                       dsvl_error *err);
 /* Side of the token square that a tile becomes: after downsampling, a row that is not full counts. */
 int dsvl_config_tile_side(const dsvl_config *config);

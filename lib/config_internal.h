@@ -40,6 +40,22 @@ int conf_read_choice(const json_t *object, const char *key, const char *const *n
                      int *choice, const conf_place *p);
 /* candidate_resolutions: [[width, height], ...], at most DSVL_MAX_CANDIDATES of them. */
 int conf_read_candidates(const json_t *root, int (*list)[2], int *count, const conf_place *p);
+/* Three numbers; absent: each is `absent`. */
+int conf_read_triple(const json_t *root, const char *key, double low, double high, double absent,
+                     double out[3], const conf_place *p);
+int conf_read_text(const json_t *root, const char *key, const char *absent, char *out, size_t capacity,
+                   const conf_place *p);
+/* rope_scaling, or transformers 5's rope_parameters. */
+int conf_read_rope(const json_t *section, dsvl_decoder_config *d, bool yarn, const conf_place *p);
+/* Whether the numbers of the attention go together; fills in head_dim. */
+int conf_check_attention(dsvl_decoder_config *d, const conf_place *p);
+/* config_vl.c: DeepSeek-VL's two layouts, each with one tower or two. */
+int conf_parse_vl(dsvl_config *config, const json_t *root, const conf_place *p);
+int conf_parse_vl_transformers(dsvl_config *config, const json_t *root, const conf_place *p);
+/* config_processor_vl.c: what stands in preprocessor_config.json and processor_config.json (NULL: no file).
+ */
+int conf_parse_processor_vl(dsvl_processor_config *c, const json_t *image, const conf_place *image_at,
+                            const json_t *chat, const conf_place *chat_at);
 /* The error of a value that is not `wanted`: always -1. */
 int conf_wrong(const conf_place *p, const char *key, const json_t *value, const char *wanted);
 

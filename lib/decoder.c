@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/stems.h"
 
 /* ---- weights by tables ------------------------------------------------------------------------------- */
 
@@ -105,15 +106,12 @@ static const entry expert_table[] = {
     MATRIX("down_proj.weight", dsvl_mlp, down, DIM_WIDTH, DIM_EXPERT, 0),
 };
 
-enum { IF_UNTIED = 1 };
 static const entry model_table[] = {
-    PLAIN("model.embed_tokens.weight", dsvl_decoder, embed, DIM_VOCAB, DIM_WIDTH, 0),
-    VECTOR("model.norm.weight", dsvl_decoder, norm, DIM_WIDTH, 0),
-    MATRIX("lm_head.weight", dsvl_decoder, head, DIM_VOCAB, DIM_WIDTH, IF_UNTIED),
+    PLAIN("embed_tokens.weight", dsvl_decoder, embed, DIM_VOCAB, DIM_WIDTH, 0),
+    VECTOR("norm.weight", dsvl_decoder, norm, DIM_WIDTH, 0),
 };
-
-/* Where each architecture keeps its language model. */
-static const char *const prefixes[DSVL_ARCH_COUNT] = {[DSVL_ARCH_VL2] = "language."};
+/* Its name is the layout's. */
+static const entry head_table[] = {MATRIX("", dsvl_decoder, head, DIM_VOCAB, DIM_WIDTH, 0)};
 
 #define ENTRIES(table) (sizeof(table) / sizeof(table)[0])
 
@@ -171,7 +169,7 @@ static int bind_layer(dsvl_decoder *decoder, int k, dsvl_checkpoint *checkpoint,
     traits |= c->method == DSVL_GATE_NOAUX_TC ? IF_NOAUX : 0u;
 
     char prefix[128];
-    snprintf(prefix, sizeof prefix, "%smodel.layers.%d.", root, k);
+    snprintf(prefix, sizeof prefix, "%slayers.%d.", root, k);
     if (bind(checkpoint, prefix, layer_table, ENTRIES(layer_table), traits, dims, layer, err)) return -1;
     size_t stem = strlen(prefix);
     snprintf(prefix + stem, sizeof prefix - stem, "self_attn.rotary_emb.inv_freq");
@@ -230,19 +228,19 @@ dsvl_decoder *dsvl_decoder_bind(dsvl_checkpoint *checkpoint, const dsvl_config *
     }
     int64_t dims[DIM_COUNT];
     sizes(c, dims);
-    const char *root = prefixes[config->arch];
-    if (bind(checkpoint, root, model_table, ENTRIES(model_table), c->tied ? 0 : IF_UNTIED, dims, decoder,
-             err))
+    const dsvl_stems *stems = dsvl_stems_of(config);
+    if (bind(checkpoint, stems->decoder, model_table, ENTRIES(model_table), 0, dims, decoder, err))
         goto failed;
     if (c->tied) {
-        char name[64];
-        snprintf(name, sizeof name, "%slm_head.weight", root);
-        dsvl_checkpoint_ignore(checkpoint, name); /* a copy of the embeddings, when it is there */
+        dsvl_checkpoint_ignore(checkpoint, stems->head); /* a copy of the embeddings, when it is there */
         decoder->head = decoder->embed;
+    } else if (bind(checkpoint, stems->head, head_table, 1, 0, dims, decoder, err)) {
+        goto failed;
     }
     for (int k = 0; k < c->layers; k++)
-        if (bind_layer(decoder, k, checkpoint, root, dims, err)) goto failed;
-    if (dsvl_checkpoint_surplus(checkpoint, root, err)) goto failed;
+        if (bind_layer(decoder, k, checkpoint, stems->decoder, dims, err)) goto failed;
+    for (int i = 0; i < DSVL_STEM_PREFIXES && stems->decoder_parts[i]; i++)
+        if (dsvl_checkpoint_surplus(checkpoint, stems->decoder_parts[i], err)) goto failed;
     return decoder;
 failed:
     dsvl_decoder_free(decoder);

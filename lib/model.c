@@ -10,24 +10,23 @@
 
 #include "lib/alloc.h"
 #include "lib/folder.h"
+#include "lib/stems.h"
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
-/* Which tensors belong to which part. A tensor of a part that is not opened may be anything; one of no part
- * is an error. */
-static const struct {
-    unsigned part;
-    const char *prefix;
-} prefixes[] = {
-    {DSVL_PART_VISION, "vision."},       {DSVL_PART_VISION, "projector."},
-    {DSVL_PART_VISION, "image_newline"}, {DSVL_PART_VISION, "view_seperator"},
-    {DSVL_PART_DECODER, "language."},
-};
+static void ignore_all(dsvl_checkpoint *checkpoint, const char *const *prefixes)
+{
+    for (int i = 0; i < DSVL_STEM_PREFIXES && prefixes[i]; i++)
+        dsvl_checkpoint_ignore(checkpoint, prefixes[i]);
+}
 
+/* A tensor of a part that is not opened may be anything; one of no part is an error. */
 static int bind_parts(dsvl_model *m, unsigned parts, dsvl_error *err)
 {
+    const dsvl_stems *stems = dsvl_stems_of(&m->config);
     m->checkpoint = dsvl_checkpoint_open(m->folder, err);
     if (!m->checkpoint) return -1;
+    ignore_all(m->checkpoint, stems->unused);
     if (parts & DSVL_PART_VISION) {
         m->vision = dsvl_vision_bind(m->checkpoint, &m->config, err);
         m->projector = m->vision ? dsvl_projector_bind(m->checkpoint, &m->config, err) : NULL;
@@ -37,9 +36,8 @@ static int bind_parts(dsvl_model *m, unsigned parts, dsvl_error *err)
         m->decoder = dsvl_decoder_bind(m->checkpoint, &m->config, err);
         if (!m->decoder) return -1;
     }
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        if (!(parts & prefixes[i].part)) dsvl_checkpoint_ignore(m->checkpoint, prefixes[i].prefix);
-    }
+    if (!(parts & DSVL_PART_VISION)) ignore_all(m->checkpoint, stems->vision_parts);
+    if (!(parts & DSVL_PART_DECODER)) ignore_all(m->checkpoint, stems->decoder_parts);
     if (dsvl_checkpoint_surplus(m->checkpoint, "", err)) return -1;
     return dsvl_checkpoint_hash(m->checkpoint, m->folder, m->hash, err);
 }

@@ -15,6 +15,7 @@
 
 #include "lib/alloc.h"
 #include "lib/model.h"
+#include "lib/stems.h"
 
 enum { MAX_LAYERS = 16 };
 
@@ -36,20 +37,20 @@ struct dsvl_projector {
 enum { INPUT, JOINED, FROM, TO, OUTPUT, SIZES };
 
 static const dsvl_binding pool_table[] = {
-    {"projector.token_pooling_layer.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {INPUT, JOINED}},
-    {"projector.token_pooling_layer.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {INPUT}},
+    {"token_pooling_layer.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {INPUT, JOINED}},
+    {"token_pooling_layer.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {INPUT}},
 };
 static const dsvl_binding mark_table[] = {
     {"image_newline", offsetof(dsvl_projector, newline), DSVL_BIND_VECTOR, 1, {OUTPUT}},
     {"view_seperator", offsetof(dsvl_projector, separator), DSVL_BIND_VECTOR, 1, {OUTPUT}},
 };
 static const dsvl_binding single_table[] = {
-    {"projector.layers.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {TO, FROM}},
-    {"projector.layers.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {TO}},
+    {"layers.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {TO, FROM}},
+    {"layers.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {TO}},
 };
 static const dsvl_binding sequence_table[] = {
-    {"projector.layers.#.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {TO, FROM}},
-    {"projector.layers.#.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {TO}},
+    {"layers.#.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {TO, FROM}},
+    {"layers.#.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {TO}},
 };
 
 /* The projector types as data: which tensors, how many layers (depth raised to `least`, 0: none), and whether
@@ -65,7 +66,7 @@ static const struct variant {
     [DSVL_PROJ_DOWNSAMPLE_MLP_GELU] = {sequence_table, true, true, true, 2},
 };
 
-static int bind_layers(dsvl_projector *p, dsvl_checkpoint *checkpoint, dsvl_error *err)
+static int bind_layers(dsvl_projector *p, dsvl_checkpoint *checkpoint, const char *stem, dsvl_error *err)
 {
     const dsvl_projector_config *c = &p->config;
     const struct variant *v = &variants[c->type];
@@ -73,15 +74,15 @@ static int bind_layers(dsvl_projector *p, dsvl_checkpoint *checkpoint, dsvl_erro
                   inner = (int64_t)c->output * (v->wide ? c->ratio : 1);
     int64_t sizes[SIZES] = {[INPUT] = c->input, [JOINED] = joined, [OUTPUT] = c->output};
     p->layers = v->deep && c->depth > v->least ? c->depth : v->least;
-    if (dsvl_checkpoint_bind(checkpoint, mark_table, 2, 0, sizes, p, err)) return -1;
-    if (c->token_pooling && dsvl_checkpoint_bind(checkpoint, pool_table, 2, 0, sizes, &p->pool, err))
+    if (dsvl_checkpoint_bind(checkpoint, "", mark_table, 2, 0, sizes, p, err)) return -1;
+    if (c->token_pooling && dsvl_checkpoint_bind(checkpoint, stem, pool_table, 2, 0, sizes, &p->pool, err))
         return -1;
     for (int i = 0; i < p->layers; i++) { /* every other entry of the published Sequential is a GELU */
         sizes[FROM] = i ? inner : c->token_pooling ? c->input : joined;
         sizes[TO] = i == p->layers - 1 ? c->output : inner;
-        if (dsvl_checkpoint_bind(checkpoint, v->table, 2, 2 * i, sizes, &p->layer[i], err)) return -1;
+        if (dsvl_checkpoint_bind(checkpoint, stem, v->table, 2, 2 * i, sizes, &p->layer[i], err)) return -1;
     }
-    return dsvl_checkpoint_surplus(checkpoint, "projector.", err);
+    return dsvl_checkpoint_surplus(checkpoint, stem, err);
 }
 
 dsvl_projector *dsvl_projector_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err)
@@ -95,7 +96,7 @@ dsvl_projector *dsvl_projector_bind(dsvl_checkpoint *checkpoint, const dsvl_conf
     p->side = config->vision.side;
     p->out_side = dsvl_config_tile_side(config);
     p->gather = p->config.token_pooling ? 2 : variants[p->config.type].downsample ? p->config.downsample : 1;
-    if (bind_layers(p, checkpoint, err)) {
+    if (bind_layers(p, checkpoint, dsvl_stems_of(config)->projector, err)) {
         dsvl_projector_free(p);
         return NULL;
     }

@@ -12,6 +12,7 @@
 
 #include "lib/alloc.h"
 #include "lib/model.h"
+#include "lib/stems.h"
 
 typedef struct vision_block {
     const float *norm1_gain, *norm1_bias, *norm2_gain, *norm2_bias; /* [width] */
@@ -33,27 +34,27 @@ enum { ONE, RGB, PATCH, TOKENS, WIDTH, QKV, MLP, SIZES };
 
 #define STEM(field) offsetof(dsvl_vision, field)
 static const dsvl_binding stem_table[] = {
-    {"vision.patch_embed.proj.weight", STEM(patch), DSVL_BIND_PLAIN, 4, {WIDTH, RGB, PATCH, PATCH}},
-    {"vision.patch_embed.proj.bias", STEM(patch_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
-    {"vision.pos_embed", STEM(position), DSVL_BIND_VECTOR, 3, {ONE, TOKENS, WIDTH}},
-    {"vision.norm.weight", STEM(norm_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
-    {"vision.norm.bias", STEM(norm_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"patch_embed.proj.weight", STEM(patch), DSVL_BIND_PLAIN, 4, {WIDTH, RGB, PATCH, PATCH}},
+    {"patch_embed.proj.bias", STEM(patch_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"pos_embed", STEM(position), DSVL_BIND_VECTOR, 3, {ONE, TOKENS, WIDTH}},
+    {"norm.weight", STEM(norm_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"norm.bias", STEM(norm_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
 };
 
 #define BLOCK(field) offsetof(vision_block, field)
 static const dsvl_binding block_table[] = {
-    {"vision.blocks.#.norm1.weight", BLOCK(norm1_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
-    {"vision.blocks.#.norm1.bias", BLOCK(norm1_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
-    {"vision.blocks.#.attn.qkv.weight", BLOCK(qkv), DSVL_BIND_MATRIX, 2, {QKV, WIDTH}},
-    {"vision.blocks.#.attn.qkv.bias", BLOCK(qkv_bias), DSVL_BIND_VECTOR, 1, {QKV}},
-    {"vision.blocks.#.attn.proj.weight", BLOCK(proj), DSVL_BIND_MATRIX, 2, {WIDTH, WIDTH}},
-    {"vision.blocks.#.attn.proj.bias", BLOCK(proj_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
-    {"vision.blocks.#.norm2.weight", BLOCK(norm2_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
-    {"vision.blocks.#.norm2.bias", BLOCK(norm2_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
-    {"vision.blocks.#.mlp.fc1.weight", BLOCK(fc1), DSVL_BIND_MATRIX, 2, {MLP, WIDTH}},
-    {"vision.blocks.#.mlp.fc1.bias", BLOCK(fc1_bias), DSVL_BIND_VECTOR, 1, {MLP}},
-    {"vision.blocks.#.mlp.fc2.weight", BLOCK(fc2), DSVL_BIND_MATRIX, 2, {WIDTH, MLP}},
-    {"vision.blocks.#.mlp.fc2.bias", BLOCK(fc2_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"blocks.#.norm1.weight", BLOCK(norm1_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"blocks.#.norm1.bias", BLOCK(norm1_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"blocks.#.attn.qkv.weight", BLOCK(qkv), DSVL_BIND_MATRIX, 2, {QKV, WIDTH}},
+    {"blocks.#.attn.qkv.bias", BLOCK(qkv_bias), DSVL_BIND_VECTOR, 1, {QKV}},
+    {"blocks.#.attn.proj.weight", BLOCK(proj), DSVL_BIND_MATRIX, 2, {WIDTH, WIDTH}},
+    {"blocks.#.attn.proj.bias", BLOCK(proj_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"blocks.#.norm2.weight", BLOCK(norm2_gain), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"blocks.#.norm2.bias", BLOCK(norm2_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
+    {"blocks.#.mlp.fc1.weight", BLOCK(fc1), DSVL_BIND_MATRIX, 2, {MLP, WIDTH}},
+    {"blocks.#.mlp.fc1.bias", BLOCK(fc1_bias), DSVL_BIND_VECTOR, 1, {MLP}},
+    {"blocks.#.mlp.fc2.weight", BLOCK(fc2), DSVL_BIND_MATRIX, 2, {WIDTH, MLP}},
+    {"blocks.#.mlp.fc2.bias", BLOCK(fc2_bias), DSVL_BIND_VECTOR, 1, {WIDTH}},
 };
 #define ROWS(table) (sizeof table / sizeof *table)
 
@@ -79,12 +80,13 @@ dsvl_vision *dsvl_vision_bind(dsvl_checkpoint *checkpoint, const dsvl_config *co
     }
     v->config = *c;
     v->blocks = blocks;
-    int status = dsvl_checkpoint_bind(checkpoint, stem_table, ROWS(stem_table), 0, sizes, v, err);
+    const char *stem = dsvl_stems_of(config)->vision;
+    int status = dsvl_checkpoint_bind(checkpoint, stem, stem_table, ROWS(stem_table), 0, sizes, v, err);
     for (int i = 0; status == 0 && i < c->layers; i++) {
-        status = dsvl_checkpoint_bind(checkpoint, block_table, ROWS(block_table), i, sizes, &blocks[i], err);
+        status =
+            dsvl_checkpoint_bind(checkpoint, stem, block_table, ROWS(block_table), i, sizes, &blocks[i], err);
     }
-    dsvl_checkpoint_ignore(checkpoint, "vision.attn_pool."); /* in every released file, and never used */
-    if (status || dsvl_checkpoint_surplus(checkpoint, "vision.", err)) {
+    if (status || dsvl_checkpoint_surplus(checkpoint, stem, err)) {
         dsvl_vision_free(v);
         return NULL;
     }

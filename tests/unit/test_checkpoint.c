@@ -113,15 +113,15 @@ static void tables(void)
                               absent[] = {{"layer.#.x", 0, DSVL_BIND_MATRIX, 2, {TWO, TWO}}};
     dsvl_error err;
     dsvl_checkpoint *c = open_abc(&good, &err);
-    CHECK(dsvl_checkpoint_bind(c, table, 3, 0, sizes, &f, &err) == 0);
+    CHECK(dsvl_checkpoint_bind(c, "", table, 3, 0, sizes, &f, &err) == 0);
     CHECK(f.a.cols == 3 && f.c.rows == 2 && f.c.cols == 2 && f.b[1] == -2);
-    CHECK(dsvl_checkpoint_bind(c, wrong, 1, 0, sizes, &f, &err) == -1);
+    CHECK(dsvl_checkpoint_bind(c, "", wrong, 1, 0, sizes, &f, &err) == -1);
     expect(&err, "tensor \"a\" has shape [2, 3], but config.json asks for [3, 2]");
     memset(&err, 0, sizeof err);
-    CHECK(dsvl_checkpoint_bind(c, flat, 1, 0, sizes, &f, &err) == -1);
+    CHECK(dsvl_checkpoint_bind(c, "", flat, 1, 0, sizes, &f, &err) == -1);
     expect(&err, "tensor \"c\" has shape [2, 1, 2], but config.json asks for [2, 2]");
     memset(&err, 0, sizeof err);
-    CHECK(dsvl_checkpoint_bind(c, absent, 1, 17, sizes, &f, &err) == -1);
+    CHECK(dsvl_checkpoint_bind(c, "", absent, 1, 17, sizes, &f, &err) == -1);
     expect(&err, "tensor \"layer.17.x\" is missing");
     dsvl_checkpoint_close(c);
 }

@@ -147,8 +147,8 @@ static void defaults(void)
 static const struct {
     const char *changes, *message; /* part of it */
 } refused[] = {
-    {"model_type=\"multi_modality\"",
-     "M/config.json: model_type is \"multi_modality\", not a type that can be run"},
+    {"model_type=\"llava\"",
+     "M/config.json: model_type is \"llava\", not a type that can be run"},
     {"model_type=", "model_type is absent"},
     {"tile_tag=\"1D\"", "tile_tag \"1D\" cannot be run"},
     {"tile_tag=", "tile_tag is absent, not \"2D\""},
@@ -190,7 +190,7 @@ static const struct {
     {"language_config.use_mla=false;language_config.num_key_value_heads=5",
      "not a multiple of num_key_value_heads 5"},
     {"language_config.use_mla=false;language_config.rope_scaling={\"type\":\"yarn\",\"factor\":2}",
-     "which use_mla false needs"},
+     "that this model was published with has no yarn"},
     {"language_config.topk_method=", "language_config.topk_method is absent, not \"greedy\" or"},
     {"language_config.topk_method=\"gready\"", "topk_method is \"gready\""},
     {"language_config.scoring_func=\"tanh\"", "scoring_func is \"tanh\", not \"softmax\" or \"sigmoid\""},
@@ -282,7 +282,7 @@ static void processors(void)
     CHECK(parse_processor(&p, "candidate_resolutions=[[256,256]]", &err) == 0 &&
           dsvl_config_match(&c, &p, "M", &err) == -1);
     CHECK_MSG(strstr(err.message,
-                     "starts with a tile of 256 pixels, but config.json: vision_config.image_size is 384"),
+                     "candidate_resolutions is 256 pixels, but config.json: image_size of the vision tower is 384"),
               "%s", err.message);
     memset(&err, 0, sizeof err);
     CHECK(parse_processor(&p, "downsample_ratio=1", &err) == 0 && dsvl_config_match(&c, &p, "M", &err) == -1);
