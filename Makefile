@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# dsvl: read documents with DeepSeek-VL models on CPUs.   make | check | demo | bench | lint | asan | fuzz | install
+# dsvl: read documents with DeepSeek-VL models on CPUs.   make | check | eval | demo | bench | lint | asan | fuzz | install
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
@@ -40,7 +40,7 @@ LIBS_FILTERS = $(shell pkg-config --libs $(PKGS_FILTERS))
 # Programs find the shared kernels at ../lib both in the build tree and under a prefix.
 RPATH := -Wl,--as-needed,-rpath,'$$ORIGIN/../lib'
 
-.PHONY: all check demo bench lint asan check-asan fuzz install clean
+.PHONY: all check eval demo bench lint asan check-asan fuzz install clean
 all: $(PROGRAMS) $(LIBOUT)/libdsvl.so
 
 $(B)/kernels/%_avx2.o: ISA = -mavx2 -mfma -mf16c
@@ -100,6 +100,13 @@ asan:
 check-asan: all $(TESTS)
 	ln -sfn $(CURDIR)/models build/asan/models
 	DSVL_BIN=$(CURDIR)/$(BIN) tests/run.sh $(TESTS)
+
+# How right the answers to the held-out pages are; EVAL=text: those whose name contains it, MODEL=folder: other weights.
+eval:
+	@.ci/setup check
+	@$(MAKE) --no-print-directory all
+	@tests/venv.sh
+	@tests/.venv/bin/python tests/eval/run.py
 
 bench:
 	@.ci/setup check

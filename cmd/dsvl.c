@@ -34,6 +34,7 @@ static const struct option_route {
     {"scale-to", 0, RASTERIZE, "N", "long side of a page in pixels"},
     {"crop", 0, RASTERIZE, "X0,Y0,X1,Y1", "part of the page, in points"},
     {"trim", 0, RASTERIZE, NULL, "cut to the ink"},
+    {"no-text-layer", 0, RASTERIZE, NULL, "answer from the pixels alone"},
     {"password-file", 0, RASTERIZE, "FILE", "password of encrypted documents"},
     {"per", 0, TILE | ANSWER, "page|document", "ask of every page, or of all pages together"},
     {"threads", 0, ENCODE | ANSWER, "N", "threads (default: one per processor)"},
