@@ -9,18 +9,20 @@
 #include <unistd.h>
 
 #include "cmd/cli.h"
+#include "cmd/cli_cache.h"
 #include "lib/alloc.h"
 #include "lib/answer.h"
+#include "lib/answer_cache.h"
 #include "lib/group.h"
 #include "lib/joined.h"
 #include "lib/question.h"
 
 static struct {
     const char *model, *prompt, *prompts, *chat, *per;
-    double temperature, top_p, repetition_penalty;
+    double temperature, top_p, repetition_penalty, timeout;
     long max_tokens, seed, threads;
     uint64_t max_memory;
-    bool specials, stream, text, grounded;
+    bool specials, stream, text, grounded, keep_loops, no_times;
 } options = {.per = "page", .top_p = 1, .repetition_penalty = 1};
 
 static const cli_option option_table[] = {
@@ -43,11 +45,18 @@ static const cli_option option_table[] = {
     {"seed", 0, CLI_INT, &options.seed, "N", "seed of the sampling (default 0)", 0, (double)(1L << 53)},
     {"grounded", 0, CLI_FLAG, &options.grounded, NULL, "answer in words of the page's own text layer only", 0,
      0},
+    {"timeout", 0, CLI_REAL, &options.timeout, "SECONDS",
+     "time for the answers about a page; what is unfinished then says so (default: none)", 1e-6, 1e9},
+    {"keep-loops", 0, CLI_FLAG, &options.keep_loops, NULL, "do not look for answers that repeat themselves",
+     0, 0},
+    {"no-times", 0, CLI_FLAG, &options.no_times, NULL,
+     "leave \"seconds\" out, so that equal input gives equal lines", 0, 0},
     {"stream", 0, CLI_FLAG, &options.stream, NULL, "show text as it comes", 0, 0},
     {"text", 0, CLI_FLAG, &options.text, NULL, "print the answers alone", 0, 0},
     {"threads", 0, CLI_INT, &options.threads, "N", "threads; 0: one per processor (default)", 0, 4096},
     {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
      "limit of the working memory, weights not counted", 0, 0},
+    CLI_CACHE,
     CLI_COMMON,
 };
 static const cli_program program = {
@@ -61,6 +70,7 @@ static const cli_program program = {
 typedef struct asker {
     dsvl_model *model;
     dsvl_session *session;
+    dsvl_store *store;         /* --cache; NULL: none */
     dsvl_grounding *grounding; /* of the group being asked about; NULL: answers are free */
     dsvl_questions questions;
     dsvl_prefix prefix;
@@ -74,6 +84,8 @@ typedef struct asker {
     bool by_document;
     size_t group_size;        /* images a group takes; 0: none, the conversation is text alone */
     size_t answers, failures; /* lines written */
+    double due;               /* when the time for this page is up; 0: no limit */
+    size_t parts_left;        /* of the page, the one at hand included */
     bool closed;              /* standard output takes no more */
 } asker;
 
@@ -139,18 +151,54 @@ static int show(void *user, const char *text, size_t length)
 
 /* ---- asking ------------------------------------------------------------------------------------------ */
 
-static int generate(asker *a, dsvl_generation *out, dsvl_error *err)
+/* Seconds for the next of `left` questions about the group: an equal share of what remains, and never 0,
+ * which would mean without limit. */
+static double share_of_time(const asker *a, size_t left)
 {
-    const dsvl_sampling sampling = {.temperature = (float)options.temperature,
-                                    .top_p = (float)options.top_p,
-                                    .repetition_penalty = (float)options.repetition_penalty,
-                                    .seed = (uint64_t)options.seed};
+    if (a->due == 0) return 0;
+    const double remaining = (a->due - cli_seconds()) / (double)left;
+    return remaining > 1e-9 ? remaining : 1e-9;
+}
+
+static int generate(asker *a, const dsvl_sampling *sampling, dsvl_generation *out, dsvl_error *err)
+{
     /* What a part of a page adds to the page's text is seen when it is complete. */
     dsvl_text_fn shown = options.stream && !(options.text && a->part_kind) ? show : NULL;
-    if (dsvl_session_generate(a->session, &sampling, (size_t)options.max_tokens, shown, a, out, err))
+    if (dsvl_session_generate(a->session, sampling, (size_t)options.max_tokens, shown, a, out, err))
         return -1;
     if (options.stream && !options.text) fputc('\n', stderr);
     return a->closed ? dsvl_fail(err, DSVL_E_IO, "standard output: cannot write: %s", strerror(errno)) : 0;
+}
+
+/* The answer to a question of which `left` are to come, from the cache or from the model. */
+static int find_answer(asker *a, const int32_t *ids, size_t count, size_t left, dsvl_generation *out,
+                       size_t *tokens, double *prefill, dsvl_error *err)
+{
+    dsvl_group *g = &a->group;
+    char key[65] = "";
+    dsvl_sampling sampling = {.temperature = (float)options.temperature,
+                              .top_p = (float)options.top_p,
+                              .repetition_penalty = (float)options.repetition_penalty,
+                              .seed = (uint64_t)options.seed,
+                              .keep_loops = options.keep_loops};
+    const dsvl_asked asked = {.model = a->model,
+                              .group = g,
+                              .ids = ids,
+                              .count = count,
+                              .sampling = &sampling,
+                              .max_tokens = (size_t)options.max_tokens,
+                              .grounding = a->grounding};
+    int found = a->store ? dsvl_answer_cache_get(a->store, &asked, key, out, tokens, err) : 0;
+    if (found) return found < 0 ? -1 : 0;
+    const double begun = cli_seconds();
+    if (dsvl_prompt_feed(&a->prefix, a->session, ids, count, g->images, g->count, tokens, err)) return -1;
+    *prefill = cli_seconds() - begun;
+    sampling.timeout = share_of_time(a, left);
+    if (generate(a, &sampling, out, err)) return -1;
+    dsvl_error trouble = {0};
+    if (a->store && dsvl_answer_cache_put(a->store, key, out, *tokens, &trouble))
+        cli_cache_give_up(&a->store, &trouble);
+    return 0;
 }
 
 static int write_line(const dsvl_answer *answer, size_t shown, dsvl_error *err)
@@ -203,7 +251,8 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
                                 .generation = generation,
                                 .text = text,
                                 .cells = cells,
-                                .grounding = options.grounded};
+                                .grounding = options.grounded,
+                                .no_times = options.no_times};
     const dsvl_part_answer part = {g->sources, generation,          text, cells, tokens,
                                    prefill,    certain(a, question)};
     int status = a->part_kind ? keep_answer(a, question, &part, err)
@@ -211,6 +260,20 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
     json_decref(cells);
     dsvl_dealloc(text);
     return status;
+}
+
+/* An answer that was given up has its line; it is no success all the same. */
+static void count_answer(asker *a, const dsvl_generation *generation)
+{
+    const dsvl_source *source = a->group.count ? &a->group.sources[0] : NULL;
+    const char *document = source ? json_string_value(source->document) : NULL;
+    const long long page = source ? (long long)json_integer_value(source->page) : 0;
+    a->answers += !a->part_kind; /* those about parts of a page count together, as one */
+    if (generation->finish != DSVL_FINISH_LOOP && generation->finish != DSVL_FINISH_TIMEOUT) return;
+    a->failures++;
+    cli_warn("%s, page %lld: the answer %s after %zu tokens", document ? document : "conversation", page,
+             generation->finish == DSVL_FINISH_LOOP ? "repeats itself" : "was out of time",
+             generation->count);
 }
 
 /* All parts of the page have come: one answer for each question that was put to any of them. */
@@ -236,6 +299,7 @@ static int finish_page(asker *a, const char *trouble, dsvl_error *err)
                                     .text = j->text,
                                     .cells = j->cells,
                                     .grounding = options.grounded,
+                                    .no_times = options.no_times,
                                     .regions = j->regions,
                                     .stages = j->stages};
         status = dsvl_joined_finish(j, err);
@@ -275,19 +339,18 @@ static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
     size_t count = 0, tokens = 0;
     dsvl_error failure = {0};
     dsvl_generation generation = {0};
-    const double begun = cli_seconds();
+    double prefill = 0;
+    const size_t left = (size_t)(a->questions.items + a->questions.count - question) * a->parts_left;
     int status = blank ? 0 : dsvl_question_tokens(question, a->model, g->count, &ids, &count, &failure);
     if (status == 0 && !blank)
-        status = dsvl_prompt_feed(&a->prefix, a->session, ids, count, g->images, g->count, &tokens, &failure);
-    const double prefill = cli_seconds() - begun;
-    if (status == 0 && !blank) status = generate(a, &generation, &failure);
+        status = find_answer(a, ids, count, left, &generation, &tokens, &prefill, &failure);
     if (status == 0) status = write_answer(a, question, &generation, tokens, prefill, &failure);
     if (status && failure.code == DSVL_E_IO)
         *err = failure;
     else if (status)
         status = report_question(a, question, failure.message, err);
     else
-        a->answers += !a->part_kind;
+        count_answer(a, &generation);
     dsvl_generation_clear(&generation);
     dsvl_free(ids);
     if (!options.stream) cli_progress("answers", a->answers, 0);
@@ -362,10 +425,16 @@ static int turn_page(asker *a, const dsvl_record *record, dsvl_error *err)
     for (size_t q = 0; same && q < a->questions.count; q++)
         same = !a->joined[q].text || dsvl_source_same_page(&a->joined[q].page, record);
     if (!same && finish_page(a, NULL, err)) return -1;
+    if (!same) a->due = options.timeout > 0 ? cli_seconds() + options.timeout : 0;
     const bool whole = a->by_document || a->group_size != 1 || a->questions.items[0].messages;
     a->part_kind = whole ? NULL : dsvl_record_get(record, DSVL_KEY_REGION_KIND);
     a->page_kinds = dsvl_record_get(record, DSVL_KEY_PAGE_KINDS);
     a->page_open = a->part_kind != NULL;
+    long part = 1, parts = 1;
+    if (a->part_kind && dsvl_record_int(record, DSVL_KEY_REGIONS, 1, 1000000, &parts, NULL) == 0 &&
+        dsvl_record_int(record, DSVL_KEY_REGION, 1, parts, &part, NULL))
+        part = parts;
+    a->parts_left = (size_t)(parts - part + 1);
     return 0;
 }
 
@@ -401,6 +470,8 @@ static int run(asker *a, cli_input *input, dsvl_error *err)
 {
     dsvl_record *record = NULL;
     int more;
+    a->parts_left = 1;
+    if (options.timeout > 0) a->due = cli_seconds() + options.timeout;
     if (a->group_size == 0) return finish_group(a, NULL, err); /* a conversation of text alone */
     while ((more = cli_input_next(input, &record, err)) == 1) {
         int status = take_record(a, record, err);
@@ -455,6 +526,8 @@ static int open_model(asker *a, dsvl_error *err)
         cli_note("%s: opened in %.3f s, hash %.16s", folder, cli_seconds() - begun,
                  dsvl_model_hash(a->model));
     dsvl_free(folder);
+    /* What --stream has shown cannot be taken back, so its answers may differ. */
+    if (a->model && !options.stream) a->store = cli_cache_open();
     if (a->model) a->session = dsvl_session_new(a->model, 0, err);
     return a->session ? 0 : -1;
 }
@@ -494,6 +567,7 @@ int main(int argc, char **argv)
     dsvl_prefix_clear(&a.prefix);
     dsvl_questions_clear(&a.questions);
     dsvl_session_free(a.session);
+    dsvl_store_close(a.store);
     dsvl_model_close(a.model);
     cli_input_free(input);
     return status;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/cli.h"
+#include "cmd/cli_cache.h"
 #include "lib/alloc.h"
 #include "lib/tile_cache.h"
 
@@ -26,6 +27,7 @@ static const cli_option option_table[] = {
     {"dtype", 0, CLI_STRING, &options.dtype, "TYPE", "type of the embeddings: f32 (default) or bf16", 0, 0},
     {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
      "limit of the working memory, weights not counted", 0, 0},
+    CLI_CACHE,
     {"stats", 0, CLI_FLAG, &options.stats, NULL, "print how many tiles came and how many were encoded", 0, 0},
     CLI_COMMON,
 };
@@ -42,12 +44,14 @@ typedef struct page {
     dsvl_record *record;
     dsvl_cached_tile **tiles; /* [1 + cols*rows], global view first */
     long count, fresh, cols, rows;
+    char key[65]; /* of its embeddings in the cache, "" where there is none */
 } page;
 
 typedef struct encoder {
     dsvl_model *model;
     dsvl_tile_cache *cache;
     dsvl_writer *writer;
+    dsvl_store *store; /* --cache; NULL: none */
     page queue[QUEUE_PAGES];
     size_t waiting, done, batch;
     size_t tiles, fresh;
@@ -91,10 +95,64 @@ static const dsvl_tensor *check_tiles(const encoder *e, page *p, dsvl_error *err
     return t;
 }
 
+/* The record with its embeddings, whose data it takes over; `begun`: since when it was in the making. */
+static int finish_record(const encoder *e, dsvl_record *record, dsvl_tensor *embeddings, double begun,
+                         dsvl_error *err)
+{
+    if (dsvl_record_put_take(record, "embeddings", embeddings, err) ||
+        dsvl_record_set(record, DSVL_KEY_KIND, "embeddings", err) ||
+        dsvl_record_set(record, DSVL_KEY_MODEL, dsvl_model_name(e->model), err) ||
+        dsvl_record_set(record, DSVL_KEY_MODEL_HASH, dsvl_model_hash(e->model), err)) {
+        return -1;
+    }
+    const char *settings = strcmp(options.dtype, "bf16") ? "" : "--dtype=bf16";
+    return cli_stamp(&program, record, settings, cli_seconds() - begun, err);
+}
+
+/* Everything that a page's embeddings depend on. */
+static void make_key(const encoder *e, page *p, const dsvl_tensor *tiles)
+{
+    char facts[160];
+    const int n = snprintf(facts, sizeof facts, "embeddings 1 %s %s %s %ldx%ld\n", DSVL_VERSION,
+                           dsvl_model_hash(e->model), options.dtype, p->cols, p->rows);
+    dsvl_hash hash;
+    dsvl_hash_init(&hash);
+    dsvl_hash_add(&hash, facts, (size_t)n);
+    dsvl_hash_add(&hash, tiles->data, tiles->nbytes);
+    dsvl_hash_hex(&hash, p->key);
+}
+
+/* A page whose embeddings are in the cache becomes an embeddings record. 1: it did, 0: not, -1: error. */
+static int take_cached(const encoder *e, page *p, const dsvl_tensor *tiles, dsvl_error *err)
+{
+    void *data = NULL;
+    size_t length;
+    dsvl_tensor out = {0};
+    const double begun = cli_seconds();
+    const bool half = strcmp(options.dtype, "bf16") == 0;
+    const int64_t shape[2] = {dsvl_image_tokens(e->model, (int)p->cols, (int)p->rows),
+                              dsvl_model_width(e->model)};
+    if (!e->store) return 0;
+    make_key(e, p, tiles);
+    int found = dsvl_store_get(e->store, p->key, &data, &length, err);
+    if (found != 1) return found;
+    int status = dsvl_tensor_new(&out, half ? DSVL_BF16 : DSVL_F32, 2, shape, err);
+    found = status == 0 && out.nbytes == length;
+    if (found) {
+        memcpy(out.data, data, length);
+        dsvl_record_drop(p->record, "tiles");
+        status = finish_record(e, p->record, &out, begun, err);
+    }
+    dsvl_tensor_free(&out);
+    dsvl_dealloc(data);
+    return status ? -1 : found;
+}
+
 static int take_tiles(encoder *e, page *p, dsvl_error *err)
 {
     const dsvl_tensor *t = check_tiles(e, p, err);
-    if (!t) return -1;
+    const int cached = t ? take_cached(e, p, t, err) : -1;
+    if (cached) return cached < 0 ? -1 : 0;
     const size_t bytes = t->nbytes / (size_t)t->shape[0];
     p->tiles = dsvl_alloc((size_t)t->shape[0], sizeof(dsvl_cached_tile *));
     if (!p->tiles) return dsvl_fail_memory(err, (size_t)t->shape[0] * sizeof(dsvl_cached_tile *));
@@ -155,20 +213,18 @@ static int make_embeddings(const encoder *e, const page *p, dsvl_tensor *out, ds
     return status;
 }
 
-static int finish_page(const encoder *e, page *p, double seconds_per_tile, dsvl_error *err)
+static int finish_page(encoder *e, page *p, double seconds_per_tile, dsvl_error *err)
 {
     dsvl_tensor embeddings = {0};
-    const double begun = cli_seconds();
+    dsvl_error trouble = {0};
+    const double begun = cli_seconds() - seconds_per_tile * (double)p->fresh;
     int status = make_embeddings(e, p, &embeddings, err);
-    if (status == 0) status = dsvl_record_put_take(p->record, "embeddings", &embeddings, err);
+    const dsvl_bytes_part part = {embeddings.data, embeddings.nbytes};
+    if (status == 0 && e->store && p->key[0] && dsvl_store_put(e->store, p->key, &part, 1, &trouble))
+        cli_cache_give_up(&e->store, &trouble);
+    if (status == 0) status = finish_record(e, p->record, &embeddings, begun, err);
     dsvl_tensor_free(&embeddings);
-    if (status || dsvl_record_set(p->record, DSVL_KEY_KIND, "embeddings", err) ||
-        dsvl_record_set(p->record, DSVL_KEY_MODEL, dsvl_model_name(e->model), err) ||
-        dsvl_record_set(p->record, DSVL_KEY_MODEL_HASH, dsvl_model_hash(e->model), err)) {
-        return -1;
-    }
-    const double seconds = seconds_per_tile * (double)p->fresh + cli_seconds() - begun;
-    return cli_stamp(&program, p->record, strcmp(options.dtype, "bf16") ? "" : "--dtype=bf16", seconds, err);
+    return status;
 }
 
 static bool all_encoded(const page *p)
@@ -267,6 +323,7 @@ static int open_model(encoder *e, dsvl_error *err)
     if (!e->model) return -1;
     e->cache = dsvl_tile_cache_new(e->model, limit && limit / 8 < KEEP_BYTES ? limit / 8 : KEEP_BYTES, err);
     e->writer = dsvl_writer_new(STDOUT_FILENO, "standard output", err);
+    e->store = cli_cache_open();
     if (!e->cache || !e->writer) return -1;
     const uint64_t fit = limit / 4 / dsvl_tile_cache_tile_bytes(e->cache);
     e->batch = limit && fit < (uint64_t)options.batch ? (size_t)(fit ? fit : 1) : (size_t)options.batch;
@@ -297,6 +354,7 @@ int main(int argc, char **argv)
     }
     cli_input_free(input);
     dsvl_writer_free(e.writer);
+    dsvl_store_close(e.store);
     dsvl_tile_cache_free(e.cache);
     dsvl_model_close(e.model);
     return status;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/cli.h"
+#include "cmd/cli_cache.h"
 #include "filters/page_record.h"
 #include "filters/source.h"
 #include "filters/tiling.h"
@@ -26,6 +27,7 @@ static const cli_option option_table[] = {
      "equal this Pillow: 9.3 (default; to 12.1), 12.2 or 13.0", 0, 0},
     {"max-pixels", 0, CLI_INT, &options.max_pixels, "N", "refuse larger pictures (default 200000000)", 1,
      1e9},
+    CLI_CACHE,
     CLI_COMMON,
 };
 static const cli_program program = {
@@ -57,6 +59,7 @@ typedef struct tiler {
     dsvl_error loss; /* what to report behind the page that was read last */
     bool stream;     /* the file now open holds records */
 
+    dsvl_store *store; /* --cache; NULL: none */
     dsvl_writer *writer;
     /* With --per=document, the first images of a document wait until it is known whether more than two come.
      */
@@ -193,6 +196,15 @@ static int set_facts(dsvl_record *r, const dsvl_tile_plan *plan, const dsvl_tens
     return dsvl_record_setf(r, DSVL_KEY_IMAGE_HEIGHT, err, "%lld", (long long)pixels->shape[0]);
 }
 
+static void hash_of(const char *facts, const void *data, size_t length, char hex[65])
+{
+    dsvl_hash hash;
+    dsvl_hash_init(&hash);
+    dsvl_hash_add(&hash, facts, strlen(facts));
+    dsvl_hash_add(&hash, data, length);
+    dsvl_hash_hex(&hash, hex);
+}
+
 static int set_hash(dsvl_record *r, const dsvl_tensor *tiles, dsvl_error *err)
 {
     char hex[65];
@@ -200,8 +212,38 @@ static int set_hash(dsvl_record *r, const dsvl_tensor *tiles, dsvl_error *err)
     return dsvl_record_set(r, DSVL_KEY_TILES_HASH, hex, err);
 }
 
+/* The tiles of a plan, from the cache or cut anew. */
+static int find_tiles(tiler *t, const dsvl_tile_plan *plan, const dsvl_picture *picture, dsvl_tensor *tiles,
+                      dsvl_error *err)
+{
+    char facts[512], key[65];
+    void *kept = NULL;
+    size_t length = 0;
+    dsvl_error trouble = {0};
+    if (!t->store) return dsvl_tiling_cut(tiles, plan, &t->processor, picture, t->pillow, err);
+    const dsvl_box *b = &plan->content;
+    snprintf(facts, sizeof facts,
+             "tiles 1 %s %s %dx%d of %dx%d, grid %dx%d of %d, content %d %d %d %d, %d %d %d\n", DSVL_VERSION,
+             t->settings, picture->width, picture->height, (int)picture->stride, picture->channels,
+             plan->cols, plan->rows, plan->tile_size, b->x, b->y, b->width, b->height,
+             t->processor.pad_color[0], t->processor.pad_color[1], t->processor.pad_color[2]);
+    hash_of(facts, picture->pixels, (size_t)picture->width * (size_t)picture->height * 3, key);
+    int found = dsvl_store_get(t->store, key, &kept, &length, err);
+    if (found < 0) return -1;
+    const int64_t shape[4] = {1 + (int64_t)plan->cols * plan->rows, plan->tile_size, plan->tile_size, 3};
+    const bool fits = found && length == (uint64_t)(shape[0] * shape[1] * shape[2] * shape[3]);
+    int status = fits ? dsvl_tensor_new(tiles, DSVL_U8, 4, shape, err) : 0;
+    if (fits && status == 0) memcpy(tiles->data, kept, length);
+    dsvl_dealloc(kept);
+    if (fits) return status;
+    if (dsvl_tiling_cut(tiles, plan, &t->processor, picture, t->pillow, err)) return -1;
+    const dsvl_bytes_part part = {tiles->data, tiles->nbytes};
+    if (dsvl_store_put(t->store, key, &part, 1, &trouble)) cli_cache_give_up(&t->store, &trouble);
+    return 0;
+}
+
 /* A page record becomes a tiles record, in place. */
-static int cut(const tiler *t, dsvl_record *record, bool crop, dsvl_error *err)
+static int cut(tiler *t, dsvl_record *record, bool crop, dsvl_error *err)
 {
     const double begun = cli_seconds();
     const dsvl_tensor *pixels = dsvl_record_need(record, "pixels", DSVL_U8, 3, err); /* [H, W, 3] */
@@ -216,7 +258,7 @@ static int cut(const tiler *t, dsvl_record *record, bool crop, dsvl_error *err)
     dsvl_picture picture = {pixels->data, (size_t)pixels->shape[1] * 3, (int)pixels->shape[1],
                             (int)pixels->shape[0], 3};
     if (dsvl_tiling_plan(&plan, &t->processor, picture.width, picture.height, crop, err) ||
-        dsvl_tiling_cut(&tiles, &plan, &t->processor, &picture, t->pillow, err))
+        find_tiles(t, &plan, &picture, &tiles, err))
         return -1;
     if (set_facts(record, &plan, pixels, err) || set_hash(record, &tiles, err)) {
         dsvl_tensor_free(&tiles);
@@ -353,6 +395,7 @@ int main(int argc, char **argv)
     t.input = cli_input_new(argv, files, &err);
     t.writer = dsvl_writer_new(STDOUT_FILENO, "standard output", &err);
     int status = t.input && t.writer ? read_model(&t, &err) : -1;
+    t.store = cli_cache_open();
     if (!status) status = run(&t, &err);
     cli_progress_end();
     if (status)
@@ -364,5 +407,6 @@ int main(int argc, char **argv)
     dsvl_dealloc(t.document);
     cli_input_free(t.input);
     dsvl_writer_free(t.writer);
+    dsvl_store_close(t.store);
     return status;
 }

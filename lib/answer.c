@@ -213,7 +213,7 @@ static char *line_take(json_t *object, bool complete, dsvl_error *err)
 
 const char *dsvl_finish_name(dsvl_finish finish)
 {
-    static const char *const names[] = {"stop", "length", "error"};
+    static const char *const names[] = {"stop", "length", "error", "loop", "timeout"};
     return names[finish];
 }
 
@@ -234,12 +234,13 @@ char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err)
     dsvl_dealloc(prompt);
     failed |= json_object_set_new(o, "answer", json_string_nocheck(answer->text));
     failed |= json_object_set_new(o, "finish_reason", json_string(dsvl_finish_name(g->finish)));
+    if (g->retried) failed |= json_object_set_new(o, "retried", json_true());
     if (answer->grounding) failed |= json_object_set_new(o, "grounded", json_boolean(answer->cells));
     if (answer->cells) failed |= json_object_set_new(o, "cells", shared(answer->cells));
     failed |= json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)answer->prompt_tokens));
     failed |= json_object_set_new(o, "completion_tokens", json_integer((json_int_t)g->count));
     failed |= json_object_set_new(o, "mean_logprob", json_real(rounded(g->mean_logprob, 1e-6)));
-    failed |= json_object_set_new(o, "seconds", seconds(answer));
+    if (!answer->no_times) failed |= json_object_set_new(o, "seconds", seconds(answer));
     failed |= json_object_set_new(o, "model", json_string_nocheck(dsvl_model_name(answer->model)));
     failed |= json_object_set_new(o, "model_hash", json_string(dsvl_model_hash(answer->model)));
     return line_take(o, !failed, err);

@@ -36,12 +36,13 @@ typedef struct dsvl_answer {
     const dsvl_generation *generation;
     const char *text; /* UTF-8 */
     json_t *cells;    /* evidence of a grounded answer, borrowed; NULL: the answer is not grounded */
+    bool no_times;    /* leave out "seconds" */
     bool grounding;   /* grounding was asked for: say whether it took place */
     json_t *regions;  /* parts of the page that the answer was joined from, borrowed; NULL: it was not */
     json_t *stages;   /* their times, borrowed; NULL: from the sources */
 } dsvl_answer;
 
-const char *dsvl_finish_name(dsvl_finish finish); /* "stop", "length", "error" */
+const char *dsvl_finish_name(dsvl_finish finish); /* "stop", "length", ... */
 
 /* Text of generated tokens: special tokens by name, bytes that are not UTF-8 as U+FFFD. Owned; NULL with *err
  * filled. */

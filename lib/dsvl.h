@@ -158,9 +158,17 @@ typedef struct dsvl_sampling {
     float top_p;              /* 1: off */
     float repetition_penalty; /* 1: off; covers the prompt's tokens too, as transformers does */
     uint64_t seed;
+    double timeout; /* seconds for the answer, looked at before each token; 0: none */
+    int keep_loops; /* non-zero: repetition is not looked for */
 } dsvl_sampling;
 
-typedef enum dsvl_finish { DSVL_FINISH_STOP, DSVL_FINISH_LENGTH, DSVL_FINISH_ERROR } dsvl_finish;
+typedef enum dsvl_finish {
+    DSVL_FINISH_STOP,   /* the model ended its answer */
+    DSVL_FINISH_LENGTH, /* max_tokens or the context */
+    DSVL_FINISH_ERROR,
+    DSVL_FINISH_LOOP,    /* it repeated itself, on a second try too; what repeats is kept once */
+    DSVL_FINISH_TIMEOUT, /* sampling.timeout */
+} dsvl_finish;
 
 /* Called with each new piece of text; return non-zero to stop. */
 typedef int (*dsvl_text_fn)(void *user, const char *text, size_t length);
@@ -172,9 +180,13 @@ typedef struct dsvl_generation {
     size_t count;        /* tokens generated, the end token not counted */
     double mean_logprob; /* over the generated tokens and the end token, 0 when there are none */
     double seconds;
+    int retried; /* non-zero: a first try came into a loop */
 } dsvl_generation;
 
-/* Generate at most max_tokens (0: as many as the context holds). sampling NULL: greedy. */
+/* Generate at most max_tokens (0: as many as the context holds). sampling NULL: greedy.
+ * An answer that comes into a loop (lib/loop.h) is taken back to where it first went round and goes on there
+ * with another token; a second loop ends it. What a caller has already been handed through on_text cannot be
+ * taken back, nor can the words of a grounded answer: these end at the first loop, as they are. */
 DSVL_API int dsvl_session_generate(dsvl_session *session, const dsvl_sampling *sampling, size_t max_tokens,
                                    dsvl_text_fn on_text, void *user, dsvl_generation *out, dsvl_error *err);
 DSVL_API void dsvl_generation_clear(dsvl_generation *generation);

@@ -6,6 +6,7 @@
 #include "lib/alloc.h"
 #include "lib/chat.h"
 #include "lib/grounding.h"
+#include "lib/loop.h"
 #include "lib/sampling.h"
 #include "lib/session.h"
 
@@ -103,35 +104,99 @@ static int ground(dsvl_session *session, int32_t id, dsvl_error *err)
     return dsvl_grounding_accept(session->grounding, bytes, length, err);
 }
 
-/* Up to `most` tokens; *sum and *terms gather log-probabilities, the end token's included. */
-static int generate(dsvl_session *session, dsvl_sampler *sampler, size_t most, text_stream *stream,
-                    dsvl_generation *out, double *sum, size_t *terms, dsvl_error *err)
+/* An answer in the making. */
+typedef struct writing {
+    dsvl_session *session;
+    dsvl_sampler *sampler;
+    text_stream stream;
+    dsvl_loop loop;
+    size_t base;       /* tokens of the prompt */
+    size_t capacity;   /* of out->ids and out->logprobs */
+    int32_t forbidden; /* not this one next; -1: any */
+    double deadline;   /* 0: none */
+    dsvl_generation *out;
+} writing;
+
+static void token_text(const void *user, int32_t id, const char **bytes, size_t *length)
 {
-    int32_t eos = session->decoder->config.eos;
-    size_t capacity = 0;
+    dsvl_chat_bytes(user, id, bytes, length);
+}
+
+static bool not_forbidden(void *user, int32_t id)
+{
+    return id != *(const int32_t *)user;
+}
+
+static int pick(writing *w, int32_t *id, float *logprob, dsvl_error *err)
+{
+    const float *logits = dsvl_session_compute_logits(w->session, err);
+    if (!logits) return -1;
+    if (w->forbidden < 0) return dsvl_sampler_pick(w->sampler, logits, id, logprob, err);
+    dsvl_sampler_restrict(w->sampler, not_forbidden, &w->forbidden);
+    int status = dsvl_sampler_pick(w->sampler, logits, id, logprob, err);
+    dsvl_sampler_restrict(w->sampler, NULL, NULL);
+    w->forbidden = -1;
+    return status;
+}
+
+/* Feed the newest token, unless the answer is full: it then needs no successor. */
+static int feed_last(writing *w, size_t most, dsvl_error *err)
+{
+    dsvl_generation *out = w->out;
+    return out->count < most && dsvl_session_feed_tokens(w->session, &out->ids[out->count - 1], 1, err);
+}
+
+/* The newest token is in the answer: does it close a loop? 1: that ends the answer, 0: go on. */
+static int check_loop(writing *w, size_t most, dsvl_error *err)
+{
+    dsvl_generation *out = w->out;
+    size_t begin,
+        period = dsvl_loop_add(&w->loop, out->ids, out->count, token_text, w->session->model, &begin);
+    if (!period) return feed_last(w, most, err) ? -1 : 0;
+    bool can_go_back = !w->stream.on_text && !w->session->grounding;
+    if (!can_go_back || out->retried) {
+        out->finish = DSVL_FINISH_LOOP;
+        if (can_go_back) out->count = begin + period;
+        return 1;
+    }
+    out->retried = 1;
+    out->count = begin + period;
+    w->forbidden = out->ids[begin]; /* what came next, and began the second round */
+    memset(&w->loop, 0, sizeof w->loop);
+    dsvl_session_truncate(w->session, w->base + out->count - 1);
+    return feed_last(w, most, err) ? -1 : 0;
+}
+
+/* Up to `most` tokens; *sum and *terms are those of the end token, if it came. */
+static int generate(writing *w, size_t most, bool keep_loops, double *sum, size_t *terms, dsvl_error *err)
+{
+    dsvl_session *session = w->session;
+    dsvl_generation *out = w->out;
     out->finish = DSVL_FINISH_LENGTH;
     while (out->count < most) {
         int32_t id;
         float logprob;
-        const float *logits = dsvl_session_compute_logits(session, err);
-        if (!logits || dsvl_sampler_pick(sampler, logits, &id, &logprob, err)) return -1;
-        *sum += (double)logprob;
-        (*terms)++;
-        if (ground(session, id, err)) return -1;
-        if (id == eos) {
-            out->finish = DSVL_FINISH_STOP;
+        if (w->deadline > 0 && now() >= w->deadline) {
+            out->finish = DSVL_FINISH_TIMEOUT;
             return 0;
         }
-        if (add(out, &capacity, id, logprob, err)) return -1;
-        dsvl_sampler_see(sampler, id);
-        int stop = emit(stream, id, err);
+        if (pick(w, &id, &logprob, err) || ground(session, id, err)) return -1;
+        if (id == session->decoder->config.eos) {
+            out->finish = DSVL_FINISH_STOP;
+            *sum = (double)logprob;
+            *terms = 1;
+            return 0;
+        }
+        if (add(out, &w->capacity, id, logprob, err)) return -1;
+        dsvl_sampler_see(w->sampler, id);
+        int stop = emit(&w->stream, id, err);
         if (stop < 0) return -1;
         if (stop) {
             out->finish = DSVL_FINISH_STOP;
             return 0;
         }
-        /* The last token of a full answer needs no successor, so nothing is fed for it. */
-        if (out->count < most && dsvl_session_feed_tokens(session, &id, 1, err)) return -1;
+        stop = keep_loops ? feed_last(w, most, err) : check_loop(w, most, err);
+        if (stop) return stop < 0 ? -1 : 0;
     }
     return 0;
 }
@@ -144,23 +209,29 @@ int dsvl_session_generate(dsvl_session *session, const dsvl_sampling *sampling, 
     double start = now(), sum = 0;
     size_t terms = 0, most = session->context - session->length;
     if (max_tokens && max_tokens < most) most = max_tokens;
-    text_stream stream = {.model = session->model, .on_text = on_text, .user = user};
-    dsvl_sampler *sampler = dsvl_sampler_new(sampling, (size_t)session->decoder->config.vocab, err);
+    writing w = {.session = session,
+                 .stream = {.model = session->model, .on_text = on_text, .user = user},
+                 .base = session->length,
+                 .forbidden = -1,
+                 .deadline = sampling && sampling->timeout > 0 ? start + sampling->timeout : 0,
+                 .out = out};
     int result = -1;
-    if (!sampler) goto out;
+    w.sampler = dsvl_sampler_new(sampling, (size_t)session->decoder->config.vocab, err);
+    if (!w.sampler) goto out;
     if (session->grounding) {
         dsvl_grounding_reset(session->grounding);
-        dsvl_sampler_restrict(sampler, grounded_allows, session);
+        dsvl_sampler_restrict(w.sampler, grounded_allows, session);
     }
-    for (size_t i = 0; i < session->length; i++) dsvl_sampler_see(sampler, session->ids[i]);
-    result = generate(session, sampler, most, &stream, out, &sum, &terms, err);
-    if (result == 0 && stream.length) flush(&stream, true);
+    for (size_t i = 0; i < session->length; i++) dsvl_sampler_see(w.sampler, session->ids[i]);
+    result = generate(&w, most, sampling && sampling->keep_loops, &sum, &terms, err);
+    if (result == 0 && w.stream.length) flush(&w.stream, true);
     if (result) out->finish = DSVL_FINISH_ERROR;
 out:
+    for (size_t i = 0; i < out->count; i++, terms++) sum += (double)out->logprobs[i];
     out->mean_logprob = terms ? sum / (double)terms : 0;
     out->seconds = now() - start;
-    dsvl_sampler_free(sampler);
-    dsvl_dealloc(stream.held);
+    dsvl_sampler_free(w.sampler);
+    dsvl_dealloc(w.stream.held);
     return result;
 }
 

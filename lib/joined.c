@@ -341,6 +341,7 @@ int dsvl_joined_add(dsvl_joined *j, const dsvl_part_answer *part, dsvl_error *er
     j->prefill += part->prefill;
     j->sum.count += g->count;
     j->sum.seconds += g->seconds;
+    j->sum.retried |= g->retried;
     if (j->sum.finish == DSVL_FINISH_STOP) j->sum.finish = g->finish;
     if (terms)
         j->sum.mean_logprob +=

@@ -55,7 +55,7 @@ static const struct sampling_case {
 static dsvl_sampler *sampler_of(float penalty, float temperature, float top_p, uint64_t seed, size_t vocab)
 {
     dsvl_error err = {0};
-    const dsvl_sampling sampling = {temperature, top_p, penalty, seed};
+    const dsvl_sampling sampling = {temperature, top_p, penalty, seed, 0, 0};
     dsvl_sampler *sampler = dsvl_sampler_new(&sampling, vocab, &err);
     CHECK_MSG(sampler, "%s", err.message);
     return sampler;
@@ -145,9 +145,10 @@ static void test_seeds(void)
 
 static void test_refusals(void)
 {
-    static const dsvl_sampling wrong[] = {{-1, 1, 1, 0}, {NAN, 1, 1, 0},  {INFINITY, 1, 1, 0},
-                                          {1, 0, 1, 0},  {1, 1.5f, 1, 0}, {1, NAN, 1, 0},
-                                          {1, 1, 0, 0},  {1, 1, -2, 0},   {1, 1, NAN, 0}};
+    static const dsvl_sampling wrong[] = {
+        {-1, 1, 1, 0, 0, 0}, {NAN, 1, 1, 0, 0, 0},  {INFINITY, 1, 1, 0, 0, 0},
+        {1, 0, 1, 0, 0, 0},  {1, 1.5f, 1, 0, 0, 0}, {1, NAN, 1, 0, 0, 0},
+        {1, 1, 0, 0, 0, 0},  {1, 1, -2, 0, 0, 0},   {1, 1, NAN, 0, 0, 0}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         dsvl_error err = {0};
         CHECK(!dsvl_sampler_new(&wrong[i], 4, &err) && err.code == DSVL_E_USAGE);
