@@ -3,14 +3,14 @@
  * chunks are joined in ascending order. Chunks begin at multiples of KERN_CHUNK, so a query's result depends
  * on its position alone: not on how many queries come with it, nor on whether chunks were taken in turn or by
  * several threads. */
-#include <math.h>
+#include <float.h>
 #include <string.h>
 
 #include "kernels/internal.h"
 #include "kernels/scalar.h"
 
 /* Queries per block, before rounding down to whole panels. */
-#define QUERIES 56
+#define QUERIES 112
 /* Below this many query rows, keys and values are read where they stand. */
 #define FEW_ROWS 8
 /* Partial results of chunks held at once, in floats: 32 MB. */
@@ -37,8 +37,8 @@ typedef struct attention {
     int64_t block;            /* query rows per block */
     int64_t k_chunk, v_chunk; /* floats of a packed chunk */
     int64_t chunks, blocks;
-    float *parts; /* [kv_heads][chunks] results (split) */
-    int64_t part; /* floats of one */
+    float *parts;            /* [kv_heads][chunks] results (split) */
+    int64_t part_rows, part; /* rows and floats of one */
 } attention;
 
 /* A thread's scratch, carved. */
@@ -95,7 +95,7 @@ static void pack_chunk(const attention *a, const kern_rows *keys, const kern_row
                        float *k, float *v)
 {
     const kern_table *t = a->table;
-    const int64_t span = order == KERN_PLAIN ? a->dk : KERN_BLOCK;
+    const int64_t span = order == KERN_PLAIN ? a->dk : kern_span(a->dk);
     for (int64_t j = 0; j < keys->rows; j += t->nr)
         for (int64_t c = 0; c < a->dk; c += span) {
             kern_rows part = *keys;
@@ -115,7 +115,7 @@ static void pack_chunk(const attention *a, const kern_rows *keys, const kern_row
 /* Pack query rows, scaled. */
 static void pack_queries(const attention *a, const kern_rows *q, kern_order order, float *to)
 {
-    const int64_t mr = a->table->mr, span = order == KERN_PLAIN ? a->dk : KERN_BLOCK;
+    const int64_t mr = a->table->mr, span = order == KERN_PLAIN ? a->dk : kern_span(a->dk);
     for (int64_t i = 0; i < q->rows; i += mr)
         for (int64_t c = 0; c < a->dk; c += span) {
             kern_rows part = *q;
@@ -130,7 +130,7 @@ static void pack_queries(const attention *a, const kern_rows *q, kern_order orde
 static void reset(const attention *a, desk *d, int64_t rows)
 {
     for (int64_t r = 0; r < rows; r++) {
-        d->top[r] = -INFINITY;
+        d->top[r] = -FLT_MAX; /* not infinity: the difference of two is taken */
         d->sum[r] = 0;
     }
     memset(d->out, 0, (size_t)(rows * a->ldo) * sizeof(float));
@@ -218,9 +218,7 @@ static void take_queries(const attention *a, desk *d, int64_t g, int64_t first, 
         pack_queries(a, &q, KERN_CHAINS, d->q);
         return;
     }
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t j = 0; j < a->dk; j++)
-            d->q[r * a->k_padded + j] = a->q[d->index[r] * a->dk + j] * a->scale;
+    a->table->pack_quads(d->q, &q, a->scale);
 }
 
 /* Those rows against chunk c; results in the given arrays. */
@@ -235,7 +233,6 @@ static kern_chunk causal_chunk(const attention *a, desk *d, int64_t g, int64_t f
         .dk = a->dk,
         .dv = a->dv,
         .q = d->q,
-        .ldq = a->k_padded,
         .v_panel = a->table->nr * KERN_CHUNK,
         .order = KERN_CHAINS,
         .keys = {a->k + begin * a->k_stride + g * a->dk, KERN_F32, NULL, a->k_stride, length, a->dk},
@@ -280,14 +277,15 @@ static void causal_task(const void *job, int64_t task, float *scratch)
     finish_rows(a, &d, rows);
 }
 
-/* Few queries: the chunks are the tasks. A part is top [block], sum [block], out [block, ldo]. */
+/* Few queries: the chunks are the tasks. A part is top, sum and out [rows, ldo] of its rows (held in pairs,
+ * as tiles write them). */
 static void split_task(const void *job, int64_t task, float *scratch)
 {
     const attention *a = job;
     desk d = desk_carve(a, scratch, 1);
     d.part_top = a->parts + task * a->part;
-    d.part_sum = d.part_top + a->block;
-    d.part_out = d.part_sum + a->block;
+    d.part_sum = d.part_top + a->part_rows;
+    d.part_out = d.part_sum + a->part_rows;
     take_queries(a, &d, task / a->chunks, 0, a->n * a->group);
     const kern_chunk chunk = causal_chunk(a, &d, task / a->chunks, 0, a->n * a->group, task % a->chunks);
     a->table->attend(&chunk);
@@ -306,8 +304,8 @@ static void join_task(const void *job, int64_t g, float *scratch)
         const kern_chunk chunk = {.rows = rows,
                                   .dv = a->dv,
                                   .top = part,
-                                  .sum = part + a->block,
-                                  .out = part + 2 * a->block,
+                                  .sum = part + a->part_rows,
+                                  .out = part + 2 * a->part_rows,
                                   .ldo = a->ldo};
         a->table->attend_join(d.top, d.sum, d.out, a->ldo, &chunk);
     }
@@ -341,7 +339,8 @@ int kern_attention_causal(kern_context *c, float *out, const float *q, const flo
     }
     if (n <= 0) return 0;
     attention_sizes(&a);
-    a.part = a.block * (2 + a.ldo);
+    a.part_rows = round_up(n * a.group, 2);
+    a.part = a.part_rows * (2 + a.ldo);
     const double work = (double)(n * heads) * (double)(past + n) * (double)(dk + dv) / 16;
     const bool split = n * a.group <= a.block && kv_heads * a.chunks * a.part <= PARTS_LIMIT;
     if (kern_reserve(c, desk_floats(&a, 1), split ? kv_heads * a.chunks * a.part : 0)) return -1;

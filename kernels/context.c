@@ -9,12 +9,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "kernels/internal.h"
 
-/* Scalar operations that cost about as much as waking the other threads and waiting for them (some
- * microseconds). */
-#define FORK_WORK 60000.0
+/* Cycles below which waking the other threads and waiting for them does not pay (a few microseconds). */
+#define FORK_WORK 12000.0
+#define HUGE_PAGE ((size_t)2 << 20)
 /* Floats that every thread has from the start, for kernels that cannot fail. */
 #define BASE_SCRATCH 16384
 
@@ -52,11 +53,15 @@ struct kern_context {
 static int area_grow(area *a, size_t bytes)
 {
     if (bytes <= a->bytes) return 0;
-    const size_t rounded = (bytes + 4095) & ~(size_t)4095;
+    const size_t align = bytes < HUGE_PAGE ? 4096 : HUGE_PAGE, rounded = (bytes + align - 1) & ~(align - 1);
     if (rounded < bytes) return -1;
     free(a->data);
-    a->data = aligned_alloc(64, rounded);
+    a->data = aligned_alloc(align, rounded);
     a->bytes = a->data ? rounded : 0;
+#ifdef MADV_HUGEPAGE
+    /* Strided walks over activations touch more pages than the address cache holds. Refusal does no harm. */
+    if (a->data && align == HUGE_PAGE) (void)madvise(a->data, rounded, MADV_HUGEPAGE);
+#endif
     return a->data ? 0 : -1;
 }
 

@@ -36,9 +36,10 @@ static void few_task(const void *job, int64_t head, float *scratch)
     const kern_rows m = slice(j, head);
     const float *x = j->x + head * j->x_head;
     float *y = j->y + head * j->y_head;
-    (void)scratch;
     if (j->transposed) {
-        const kern_gemv g = {y, x, NULL, j->y_row, j->x_row, j->n, &m, NULL};
+        const kern_rows left = {x, KERN_F32, NULL, j->x_row, j->n, j->inputs};
+        const kern_gemv g = {y, scratch, j->y_row, j->n, &m, NULL};
+        j->table->pack_quads(scratch, &left, 1);
         j->table->gemv(&g);
     } else {
         for (int64_t i = 0; i < j->n; i++) j->table->gemv_across(y + i * j->y_row, x + i * j->x_row, &m);
@@ -52,11 +53,12 @@ static void many_task(const void *job, int64_t head, float *scratch)
     const kern_table *t = j->table;
     const kern_rows m = slice(j, head);
     const int64_t b_panel = t->nr * j->padded, panels = (j->outputs + t->nr - 1) / t->nr;
+    const int64_t span = kern_span(j->inputs);
     float *left = scratch + panels * b_panel;
     for (int64_t p = 0; p < panels; p++) {
         const int64_t o = p * t->nr, outputs = j->outputs - o < t->nr ? j->outputs - o : t->nr;
-        for (int64_t k = 0; k < j->inputs; k += KERN_BLOCK) {
-            const int64_t length = j->inputs - k < KERN_BLOCK ? j->inputs - k : KERN_BLOCK;
+        for (int64_t k = 0; k < j->inputs; k += span) {
+            const int64_t length = j->inputs - k < span ? j->inputs - k : span;
             kern_rows w = m;
             const int64_t skip = j->transposed ? o * m.stride + k : k * m.stride + o;
             w.data = (const char *)m.data + skip * (m.dtype == KERN_F32 ? 4 : 2);
@@ -68,25 +70,28 @@ static void many_task(const void *job, int64_t head, float *scratch)
     }
     for (int64_t i = 0; i < j->n; i += t->mr) {
         const int64_t rows = j->n - i < t->mr ? j->n - i : t->mr;
-        kern_gemm g = {.a_panel = 0,
-                       .b_panel = b_panel,
-                       .rows = rows,
-                       .cols = j->outputs,
-                       .y = j->y + i * j->y_row + head * j->y_head,
-                       .ldy = j->y_row,
-                       .alpha = 1};
-        g.total = g.y;
-        g.ldt = g.ldy;
-        for (int64_t k = 0; k < j->inputs; k += KERN_BLOCK) {
-            g.k = j->inputs - k < KERN_BLOCK ? j->inputs - k : KERN_BLOCK;
+        float *y = j->y + i * j->y_row + head * j->y_head;
+        for (int64_t k = 0; k < j->inputs; k += span) {
+            const int64_t length = j->inputs - k < span ? j->inputs - k : span;
             const kern_rows x = {
-                j->x + i * j->x_row + head * j->x_head + k, KERN_F32, NULL, j->x_row, rows, g.k};
+                j->x + i * j->x_row + head * j->x_head + k, KERN_F32, NULL, j->x_row, rows, length};
             t->pack_left(left, &x, KERN_CHAINS, 1);
-            g.a = left;
-            g.b = scratch + k * t->nr;
-            g.first = k == 0;
-            g.last = k + KERN_BLOCK >= j->inputs;
-            t->gemm(&g);
+            for (int64_t o = 0; o < j->outputs; o += KERN_COLUMNS) {
+                const kern_gemm g = {.a = left,
+                                     .b = scratch + o / t->nr * b_panel + k * t->nr,
+                                     .b_panel = b_panel,
+                                     .rows = rows,
+                                     .cols = j->outputs - o < KERN_COLUMNS ? j->outputs - o : KERN_COLUMNS,
+                                     .k = length,
+                                     .y = y + o,
+                                     .total = y + o,
+                                     .ldy = j->y_row,
+                                     .ldt = j->y_row,
+                                     .first = k == 0,
+                                     .last = k + span >= j->inputs,
+                                     .alpha = 1};
+                t->gemm(&g);
+            }
         }
     }
 }
@@ -110,6 +115,7 @@ int kern_head_linear(kern_context *c, float *y, int64_t y_row, int64_t y_head, c
     job.padded = (job.inputs + 3) / 4 * 4;
     const double elements = (double)heads * (double)d * (double)w->cols;
     if (n <= FEW_ROWS) {
+        if (kern_reserve(c, n * ((job.inputs + 15) / 16 * 16), 0)) return -1;
         kern_run(c, heads, elements / 2 * (double)n, few_task, &job);
         return 0;
     }

@@ -23,11 +23,19 @@ bool kern_int8(const kern_context *c); /* see kern_context_int8 */
 
 /* ---- dispatch.c -------------------------------------------------------------------------------------- */
 
-/* Sums over k longer than this are cut into blocks: a packed panel of a block fits the first-level cache.
- * Part of the definition of every result; see simd_gemm.h. */
-#define KERN_BLOCK 1024
+/* A sum over k is cut into equal blocks (the last may be shorter) of at most KERN_BLOCK, a multiple of 16: a
+ * packed panel of one then stays close. Part of the definition of every result; see simd_gemm.h. */
+#define KERN_BLOCK 1280
+static inline int64_t kern_span(int64_t k)
+{
+    const int64_t blocks = (k + KERN_BLOCK - 1) / KERN_BLOCK;
+    return blocks < 2 ? KERN_BLOCK : ((k + blocks - 1) / blocks + 15) / 16 * 16;
+}
+
+/* Most columns that one call of gemm takes. */
+#define KERN_COLUMNS 256
 /* Keys that a step of attention takes together; also part of every result. */
-#define KERN_CHUNK 128
+#define KERN_CHUNK 256
 
 /* A matrix somewhere in memory: row r starts at element (index ? index[r] : r) * stride. */
 typedef struct kern_rows {
@@ -48,20 +56,34 @@ typedef enum kern_order { KERN_CHAINS, KERN_PLAIN } kern_order;
 typedef struct kern_gemm {
     const float *a, *b;
     int64_t a_panel, b_panel; /* floats from one panel to the next */
-    int64_t rows, cols, k;    /* k <= KERN_BLOCK */
+    int64_t rows, cols, k;    /* cols <= KERN_COLUMNS, k <= KERN_BLOCK */
     float *y, *total;
     int64_t ldy, ldt;
     bool first, last;  /* k-block of the sum */
     const float *bias; /* [cols] or NULL */
     float alpha, beta;
+    const float
+        *scale; /* right factor from expand: its scales, s_panel floats from panel to panel; or NULL */
+    int64_t s_panel, group;
 } kern_gemm;
 
-/* y[n, w->rows] = x . w^T + bias, n small. */
-typedef struct kern_gemv {
+/* y[n, rows] = x . w^T + bias, n small, w quantized. Rows of x are as long as all blocks: what is missing of
+ * the last one is zero. */
+typedef struct kern_few {
     float *y;
     const float *x;
-    const int32_t *index; /* rows of x, or NULL */
     int64_t ldy, ldx, n;
+    const unsigned char *w; /* from a panel's first block on */
+    kern_dtype dtype;
+    int64_t group, blocks, block_bytes, rows; /* blocks: of a panel */
+    const float *bias;
+} kern_few;
+
+/* y[n, w->rows] = x . w^T + bias, n small, x as pack_quads leaves it. */
+typedef struct kern_gemv {
+    float *y;
+    const float *x; /* [k/4][n][4] */
+    int64_t ldy, n;
     const kern_rows *w;
     const float *bias;
 } kern_gemv;
@@ -71,8 +93,7 @@ typedef struct kern_gemv {
  * weighted by it. */
 typedef struct kern_chunk {
     int64_t rows, length, dk, dv;
-    const float *q; /* times scale: packed panels, or rows of ldq with unpacked keys */
-    int64_t ldq;
+    const float *q; /* times scale: packed panels, or quads with unpacked keys */
     const float *k_panels,
         *v_panels; /* packed for this chunk; v_panel floats from one panel of V to the next */
     int64_t v_panel;
@@ -104,7 +125,11 @@ typedef struct kern_table {
     void (*pack_right)(float *to, const kern_rows *w, kern_order order);
     void (*pack_across)(float *to, const kern_rows *w, kern_order order);
     void (*gemm)(const kern_gemm *job);
+    void (*pack_quads)(float *to, const kern_rows *x, float scale);
     void (*gemv)(const kern_gemv *job);
+    void (*few)(const kern_few *job);
+    void (*expand)(float *to, float *scale, const unsigned char *block, kern_dtype dtype, int64_t group,
+                   int64_t b_panel, int64_t s_panel);
     void (*gemv_across)(float *y, const float *x, const kern_rows *m);
     void (*attend)(const kern_chunk *job);
     /* Join a chunk's result to what earlier chunks gave: top, sum and out [rows, ldo], then `with`. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products with weight matrices. Few rows (decoding) read the weights where they stand; many rows pack both
  * factors block by block. Either way a row's bits are the same: see simd_gemm.h for the order of the sums. */
+#include <string.h>
 #include <unistd.h>
 
 #include "kernels/internal.h"
@@ -37,13 +38,15 @@ static kern_rows part(const kern_rows *m, int64_t row, int64_t rows, int64_t col
 typedef struct product {
     const kern_table *table;
     kern_rows left, right; /* [n, k] and [outputs, k] */
+    int64_t group;         /* of a quantized right factor, or 0 */
     float *y;              /* [n, ldy] */
     int64_t ldy;
     const float *bias;
     float alpha, beta;
+    float *packed; /* x: [panel][k][mr] of many rows, quads of few */
     /* many rows: */
-    float *packed;   /* [panel][k][mr] */
     int64_t padded;  /* k rounded up to whole steps of four chains */
+    int64_t span;    /* k per block */
     int64_t columns; /* outputs per task */
 } product;
 
@@ -55,40 +58,62 @@ static void pack_task(const void *job, int64_t panel, float *scratch)
     const int64_t mr = p->table->mr, row = panel * mr, rows = min64(mr, p->left.rows - row);
     float *to = p->packed + panel * mr * p->padded;
     (void)scratch;
-    for (int64_t k = 0; k < p->left.cols; k += KERN_BLOCK) {
-        const kern_rows x = part(&p->left, row, rows, k, min64(KERN_BLOCK, p->left.cols - k));
-        p->table->pack_left(to + k * mr, &x, KERN_CHAINS, 1);
+    for (int64_t k = 0; k < p->left.cols; k += p->span) {
+        const kern_rows x = part(&p->left, row, rows, k, min64(p->span, p->left.cols - k));
+        p->table->pack_left(to + k * mr, &x, p->group ? KERN_PLAIN : KERN_CHAINS, 1);
     }
 }
 
-/* One block of outputs for all packed rows. scratch: packed weights [columns, KERN_BLOCK], then, when beta
- * needs the old y to the end, unfinished sums [left.rows, columns]. */
+/* Columns k .. k+g->k of outputs first .. first+g->cols, packed for gemm. */
+static void pack_weights(const product *p, kern_gemm *g, int64_t first, int64_t k, float *to, float *scale)
+{
+    const int64_t nr = p->table->nr;
+    g->b = to;
+    g->b_panel = nr * round_up(g->k, p->group ? p->group : 4);
+    if (!p->group) {
+        for (int64_t j = 0; j < g->cols; j += nr) {
+            const kern_rows w = part(&p->right, first + j, min64(nr, g->cols - j), k, g->k);
+            p->table->pack_right(to + j / nr * g->b_panel, &w, KERN_CHAINS);
+        }
+        return;
+    }
+    const int64_t blocks = (p->right.cols + p->group - 1) / p->group,
+                  size = kern_block_bytes(p->right.dtype, p->group);
+    g->scale = scale;
+    g->group = p->group;
+    g->s_panel = nr * (p->span / p->group);
+    for (int64_t j = 0; j < g->cols; j += KERN_PANEL)
+        for (int64_t b = 0; b * p->group < g->k; b++)
+            p->table->expand(to + j / nr * g->b_panel + b * p->group * nr,
+                             scale + j / nr * g->s_panel + b * nr,
+                             (const unsigned char *)p->right.data +
+                                 ((first + j) / KERN_PANEL * blocks + k / p->group + b) * size,
+                             p->right.dtype, p->group, g->b_panel, g->s_panel);
+}
+
+/* One block of outputs for all packed rows. scratch: packed weights [columns, KERN_BLOCK], then their scales,
+ * or, when beta needs the old y to the end, unfinished sums [left.rows, columns]. */
 static void multiply_task(const void *job, int64_t task, float *scratch)
 {
     const product *p = job;
-    const int64_t mr = p->table->mr, nr = p->table->nr, first = task * p->columns;
-    const int64_t cols = min64(p->columns, p->right.rows - first);
-    kern_gemm g = {.b = scratch,
-                   .a_panel = mr * p->padded,
+    const int64_t mr = p->table->mr, first = task * p->columns;
+    float *beyond = scratch + p->columns * KERN_BLOCK;
+    kern_gemm g = {.a_panel = mr * p->padded,
                    .rows = p->left.rows,
-                   .cols = cols,
+                   .cols = min64(p->columns, p->right.rows - first),
                    .y = p->y + first,
                    .ldy = p->ldy,
                    .bias = p->bias ? p->bias + first : NULL,
                    .alpha = p->alpha,
                    .beta = p->beta};
-    g.total = p->beta != 0 ? scratch + p->columns * KERN_BLOCK : g.y;
+    g.total = p->beta != 0 ? beyond : g.y;
     g.ldt = p->beta != 0 ? p->columns : g.ldy;
-    for (int64_t k = 0; k < p->left.cols; k += KERN_BLOCK) {
-        g.k = min64(KERN_BLOCK, p->left.cols - k);
-        g.b_panel = nr * round_up(g.k, 4);
-        for (int64_t j = 0; j < cols; j += nr) {
-            const kern_rows w = part(&p->right, first + j, min64(nr, cols - j), k, g.k);
-            p->table->pack_right(scratch + j / nr * g.b_panel, &w, KERN_CHAINS);
-        }
+    for (int64_t k = 0; k < p->left.cols; k += p->span) {
+        g.k = min64(p->span, p->left.cols - k);
+        pack_weights(p, &g, first, k, scratch, beyond);
         g.a = p->packed + k * mr;
         g.first = k == 0;
-        g.last = k + KERN_BLOCK >= p->left.cols;
+        g.last = k + p->span >= p->left.cols;
         p->table->gemm(&g);
     }
 }
@@ -97,13 +122,24 @@ static void multiply_task(const void *job, int64_t task, float *scratch)
  * tasks. */
 static int64_t task_columns(const kern_context *c, const kern_table *t, int64_t outputs)
 {
+    const int64_t whole =
+        t->nr < KERN_PANEL ? KERN_PANEL : t->nr; /* panels of packed and quantized weights */
     const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    int64_t columns =
-        (cache > 0 ? cache : 262144) / 2 / (KERN_BLOCK * (int64_t)sizeof(float)) / t->nr * t->nr;
+    int64_t columns = (cache > 0 ? cache : 262144) / 2 / (KERN_BLOCK * (int64_t)sizeof(float));
     const int64_t share =
-        round_up((outputs + 3 * kern_context_threads(c) - 1) / (3 * kern_context_threads(c)), t->nr);
+        round_up((outputs + 3 * kern_context_threads(c) - 1) / (3 * kern_context_threads(c)), whole);
     if (columns > share) columns = share;
-    return columns < t->nr ? t->nr : columns;
+    if (columns > KERN_COLUMNS) columns = KERN_COLUMNS;
+    return columns < whole ? whole : columns / whole * whole;
+}
+
+/* k per block of a quantized factor: whole groups, about equal. Totals go over from block to block as they
+ * are, so this is not seen in the result. */
+static int64_t quantized_span(const product *p)
+{
+    const int64_t groups = (p->right.cols + p->group - 1) / p->group, most = KERN_BLOCK / p->group;
+    const int64_t spans = (groups + most - 1) / most;
+    return (groups + spans - 1) / spans * p->group;
 }
 
 static int many_rows(kern_context *c, const product *whole)
@@ -111,12 +147,13 @@ static int many_rows(kern_context *c, const product *whole)
     product p = *whole;
     const int64_t mr = p.table->mr, n = p.left.rows;
     p.padded = round_up(p.left.cols, 4);
+    p.span = p.group ? quantized_span(&p) : kern_span(p.left.cols);
     p.columns = task_columns(c, p.table, p.right.rows);
     int64_t batch = LEFT_LIMIT / p.padded / mr * mr;
     if (batch < mr) batch = mr;
     if (batch > n) batch = n;
-    const int64_t unfinished = p.beta != 0 ? batch * p.columns : 0;
-    if (kern_reserve(c, p.columns * KERN_BLOCK + unfinished, round_up(batch, mr) * p.padded)) return -1;
+    const int64_t beyond = p.beta != 0 ? batch * p.columns : p.group ? p.columns * p.span / p.group : 0;
+    if (kern_reserve(c, p.columns * KERN_BLOCK + beyond, round_up(batch, mr) * p.padded)) return -1;
     p.packed = kern_shared(c);
     for (int64_t row = 0; row < n; row += batch) {
         const int64_t rows = min64(batch, n - row);
@@ -137,28 +174,72 @@ static void read_task(const void *job, int64_t task, float *scratch)
     const product *p = job;
     const int64_t first = task * p->columns;
     const kern_rows w = part(&p->right, first, min64(p->columns, p->right.rows - first), 0, p->right.cols);
-    const kern_gemv g = {p->y + first,
-                         p->left.data,
-                         p->left.index,
-                         p->ldy,
-                         p->left.stride,
-                         p->left.rows,
-                         &w,
-                         p->bias ? p->bias + first : NULL};
+    const kern_gemv g = {p->y + first, p->packed, p->ldy, p->left.rows, &w, p->bias ? p->bias + first : NULL};
     (void)scratch;
     p->table->gemv(&g);
+}
+
+/* Weights per task: runs long enough for the prefetchers, short enough to even out the threads. */
+static int64_t task_bytes(const kern_context *c, int64_t all)
+{
+    const int64_t share = all / (4 * kern_context_threads(c));
+    return share < 16384 ? 16384 : share > 262144 ? 262144 : share;
 }
 
 static int few_rows(kern_context *c, const product *whole)
 {
     product p = *whole;
     const int64_t row_bytes = p.right.cols * (p.right.dtype == KERN_F32 ? 4 : 2);
-    const int64_t share = row_bytes * p.right.rows / (4 * kern_context_threads(c));
-    /* Runs long enough for the prefetchers, short enough to even out the threads. */
-    int64_t bytes = share < 16384 ? 16384 : share > 262144 ? 262144 : share;
-    p.columns = round_up(bytes / row_bytes + 1, 16);
+    p.columns = round_up(task_bytes(c, row_bytes * p.right.rows) / row_bytes + 1, 16);
+    if (kern_reserve(c, 0, p.left.rows * round_up(p.left.cols, 16))) return -1;
+    p.packed = kern_shared(c);
+    p.table->pack_quads(p.packed, &p.left, 1);
     kern_run(c, (p.right.rows + p.columns - 1) / p.columns, (double)row_bytes * (double)p.right.rows / 5,
              read_task, &p);
+    return 0;
+}
+
+/* Panels first .. of a quantized matrix. */
+static void few_task(const void *job, int64_t task, float *scratch)
+{
+    const product *p = job;
+    const int64_t first = task * p->columns, blocks = (p->right.cols + p->group - 1) / p->group;
+    kern_few f = {.y = p->y + first,
+                  .x = p->left.data,
+                  .ldy = p->ldy,
+                  .ldx = p->left.stride,
+                  .n = p->left.rows,
+                  .dtype = p->right.dtype,
+                  .group = p->group,
+                  .blocks = blocks,
+                  .block_bytes = kern_block_bytes(p->right.dtype, p->group),
+                  .rows = min64(p->columns, p->right.rows - first),
+                  .bias = p->bias ? p->bias + first : NULL};
+    (void)scratch;
+    f.w = (const unsigned char *)p->right.data + first / KERN_PANEL * blocks * f.block_bytes;
+    p->table->few(&f);
+}
+
+static int few_quantized(kern_context *c, const product *whole)
+{
+    product p = *whole;
+    const int64_t k = p.left.cols, padded = round_up(k, p.group), n = p.left.rows;
+    if (p.left.index || padded != k) {
+        if (kern_reserve(c, 0, n * padded)) return -1;
+        float *to = kern_shared(c);
+        for (int64_t i = 0; i < n; i++, to += padded) {
+            const float *x =
+                (const float *)p.left.data + (p.left.index ? p.left.index[i] : i) * p.left.stride;
+            memcpy(to, x, (size_t)k * sizeof *to);
+            memset(to + k, 0, (size_t)(padded - k) * sizeof *to);
+        }
+        p.left = (kern_rows){kern_shared(c), KERN_F32, NULL, padded, n, k};
+    }
+    const int64_t bytes = kern_quantized_size(p.right.dtype, p.group, p.right.rows, k);
+    const int64_t panels = (p.right.rows + KERN_PANEL - 1) / KERN_PANEL;
+    p.columns = task_bytes(c, bytes) / (bytes / panels) * KERN_PANEL;
+    if (p.columns == 0) p.columns = KERN_PANEL;
+    kern_run(c, (p.right.rows + p.columns - 1) / p.columns, (double)bytes / 4 * (double)n, few_task, &p);
     return 0;
 }
 
@@ -186,8 +267,9 @@ static int linear(kern_context *c, float *y, const float *x, const int32_t *inde
                   const float *bias, int64_t n)
 {
     const kern_table *table = kern_active();
+    const bool quantized = w->dtype == KERN_Q8 || w->dtype == KERN_Q4;
     if (n <= 0 || w->rows <= 0) return 0;
-    if (table->mr == 0 || w->dtype == KERN_Q8 || w->dtype == KERN_Q4) {
+    if (table->mr == 0) {
         const portable_job job = {y, x, index, w, bias, n};
         kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
                  (double)n * (double)(w->rows * w->cols), portable_task, &job);
@@ -196,11 +278,13 @@ static int linear(kern_context *c, float *y, const float *x, const int32_t *inde
     const product p = {.table = table,
                        .left = {x, KERN_F32, index, w->cols, n, w->cols},
                        .right = {w->data, w->dtype, NULL, w->cols, w->rows, w->cols},
+                       .group = quantized ? w->group : 0,
                        .y = y,
                        .ldy = w->rows,
                        .bias = bias,
                        .alpha = 1};
-    return n <= FEW_ROWS ? few_rows(c, &p) : many_rows(c, &p);
+    if (n > FEW_ROWS) return many_rows(c, &p);
+    return quantized ? few_quantized(c, &p) : few_rows(c, &p);
 }
 
 int kern_linear(kern_context *c, float *y, const float *x, const kern_weight *w, const float *bias, int64_t n)

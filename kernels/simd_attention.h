@@ -6,7 +6,7 @@
 /* scores[rows, length] from packed panels, one k-block of dk after the other. */
 static void scores_packed(const kern_chunk *c)
 {
-    const int64_t padded = (c->dk + 3) / 4 * 4;
+    const int64_t padded = (c->dk + 3) / 4 * 4, span = kern_span(c->dk);
     for (int64_t j = 0; j < c->length; j += NR) {
         const int64_t cols = c->length - j < NR ? c->length - j : NR;
         const float *b = c->k_panels + j * padded;
@@ -15,13 +15,17 @@ static void scores_packed(const kern_chunk *c)
             chain_fn *tile = TILE_PICK(chain_table, rows, cols);
             const float *a = c->q + i * padded;
             float *t = c->scores + i * KERN_CHUNK + j;
+            const fetch none = {b, 0};
             if (c->order == KERN_PLAIN) {
-                tile(a, b, padded, t, KERN_CHUNK, true);
+                tile(a, b, padded, t, KERN_CHUNK, true, none);
                 continue;
             }
-            for (int64_t k = 0; k < c->dk; k += KERN_BLOCK)
-                block_tile(tile, a + k * VEC_MR, b + k * NR, c->dk - k < KERN_BLOCK ? c->dk - k : KERN_BLOCK,
-                           t, KERN_CHUNK, k == 0);
+            for (int64_t k = 0; k < c->dk; k += span) {
+                const int64_t steps = ((c->dk - k < span ? c->dk - k : span) + 3) / 4;
+                for (int64_t l = 0; l < 4; l++)
+                    tile(a + (k + l * steps) * VEC_MR, b + (k + l * steps) * NR, steps, t, KERN_CHUNK,
+                         k + l == 0, none);
+            }
         }
     }
 }
@@ -34,7 +38,7 @@ static void values_packed(const kern_chunk *c)
         for (int64_t i = 0; i < c->rows; i += VEC_MR) {
             const int64_t rows = c->rows - i < VEC_MR ? c->rows - i : VEC_MR;
             TILE_PICK(probability_table, rows, cols)
-            (c->scores + i * KERN_CHUNK, b, c->length, c->out + i * c->ldo + j, c->ldo, true);
+            (c->scores + i * KERN_CHUNK, b, c->length, c->out + i * c->ldo + j, c->ldo, true, (fetch){b, 0});
         }
     }
 }
@@ -69,7 +73,7 @@ static void weigh(const kern_chunk *c)
         float *s = c->scores + r * KERN_CHUNK;
         int64_t seen = c->visible ? c->visible[r] : c->length;
         if (seen > c->length) seen = c->length;
-        c->top[r] = seen > 0 ? row_top(s, seen) : -INFINITY;
+        c->top[r] = seen > 0 ? row_top(s, seen) : -FLT_MAX;
         c->sum[r] = seen > 0 ? row_exp(s, c->top[r], seen) : 0;
         for (int64_t t = seen > 0 ? seen : 0; t < c->length; t++) s[t] = 0;
     }
@@ -80,7 +84,7 @@ static void simd_attend(const kern_chunk *c)
     if (c->k_panels) {
         scores_packed(c);
     } else {
-        const kern_gemv job = {c->scores, c->q, NULL, KERN_CHUNK, c->ldq, c->rows, &c->keys, NULL};
+        const kern_gemv job = {c->scores, c->q, KERN_CHUNK, c->rows, &c->keys, NULL};
         simd_gemv(&job);
     }
     weigh(c);
@@ -90,20 +94,30 @@ static void simd_attend(const kern_chunk *c)
         for (int64_t r = 0; r < c->rows; r++) values_row(c, r);
 }
 
+/* Sixteen rows from r on: their new maxima and sums, and the factors of the earlier and the new part. */
+VEC void join_factors(float *top, float *sum, const kern_chunk *with, int64_t r, float keep[16],
+                      float take[16])
+{
+    const int64_t left = with->rows - r;
+    const v16 t = load_upto(top + r, left), u = load_upto(with->top + r, left), high = v16_max(t, u);
+    const v16 k = simd_exp(v16_sub(t, high)), w = simd_exp(v16_sub(u, high));
+    store_upto(top + r, high, left);
+    store_upto(sum + r, v16_fma(load_upto(sum + r, left), k, v16_mul(load_upto(with->sum + r, left), w)),
+               left);
+    v16_store(keep, k);
+    v16_store(take, w);
+}
+
 static void simd_attend_join(float *top, float *sum, float *out, int64_t ldo, const kern_chunk *with)
 {
+    float keep[16], take[16];
     for (int64_t r = 0; r < with->rows; r++) {
-        if (with->sum[r] == 0) continue; /* the row sees nothing of this chunk */
-        const float high = top[r] > with->top[r] ? top[r] : with->top[r];
-        float pair[16] = {top[r] - high, with->top[r] - high};
-        v16_store(pair, simd_exp(v16_load(pair)));
-        const v16 keep = v16_set1(pair[0]), take = v16_set1(pair[1]);
-        top[r] = high;
-        sum[r] = sum[r] * pair[0] + with->sum[r] * pair[1];
+        if (r % 16 == 0) join_factors(top, sum, with, r, keep, take);
+        const v16 k = v16_set1(keep[r % 16]), w = v16_set1(take[r % 16]);
         float *to = out + r * ldo;
         const float *from = with->out + r * with->ldo;
         for (int64_t j = 0; j < with->dv; j += 16)
-            v16_store(to + j, v16_fma(v16_load(to + j), keep, v16_mul(v16_load(from + j), take)));
+            v16_store(to + j, v16_fma(v16_load(to + j), k, v16_mul(v16_load(from + j), w)));
     }
 }
 

@@ -4,72 +4,91 @@
 #ifndef DSVL_KERNELS_SIMD_GEMV_H
 #define DSVL_KERNELS_SIMD_GEMV_H
 
-#define GEMV_N 4 /* rows of x at a time */
+#define GEMV_N (4 * VEC_NV) /* rows of x at a time */
 
-/* Sixteen weight rows (as element offsets) and a few rows of x, over columns [k, end) of one k-block. */
+/* x as [k/4][rows][4], times scale; k is padded with zeros to a multiple of 16. */
+static void simd_pack_quads(float *to, const kern_rows *x, float scale)
+{
+    const v16 factor = v16_set1(scale);
+    for (int64_t i = 0; i < x->rows; i++) {
+        const float *row = (const float *)x->data + (x->index ? x->index[i] : i) * x->stride;
+        for (int64_t k = 0; k < x->cols; k += 16) {
+            const v16 v = v16_mul(factor, load_upto(row + k, x->cols - k));
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; q++) v16_store_quad(to + ((k / 4 + q) * x->rows + i) * 4, v, q);
+        }
+    }
+}
+
+/* Sixteen weight rows (as element offsets). */
 typedef struct gemv_unit {
     const void *w;
     int64_t row[16];
-    const float *x[GEMV_N];
+    int64_t ahead; /* elements from a row to that sixteen rows on, to be fetched meanwhile */
 } gemv_unit;
 
-/* sum[i][g]: chains of rows g, g+4, g+8, g+12 with x row i, a quad each; groups first .. first+groups-1. */
+/* Columns k .. k+15 of groups first .. first+groups-1; count < 16 columns exist (or all: 16). x: the quads of
+ * k. */
+VEC void gemv_step(const gemv_unit *u, v16 sum[GEMV_N][4], const int n, const int first, const int groups,
+                   int64_t k, const float *x, int64_t x_step, kern_dtype dtype, int64_t count)
+{
+    const int64_t size = dtype == KERN_F32 ? 4 : 2;
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; g++) {
+        v16 r[4];
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) {
+            const int64_t at = u->row[first + g + 4 * q] + k;
+            __builtin_prefetch((const char *)u->w + (at + u->ahead) * size, 0, 2);
+            r[q] =
+                count == 16 ? v16_load_weight(u->w, dtype, at) : v16_load_weight_part(u->w, dtype, at, count);
+        }
+        v16_transpose_quads(r);
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++)
+#pragma GCC unroll 8
+            for (int i = 0; i < n; i++)
+                sum[i][g] = v16_fma(r[q], v16_dup4(x + q * x_step + 4 * i), sum[i][g]);
+    }
+}
+
+/* sum[i][g]: the chains of rows g, g+4, g+8, g+12 with x row i, a quad each, over columns [k, end). */
 VEC void gemv_groups(const gemv_unit *u, v16 sum[GEMV_N][4], const int n, const int first, const int groups,
-                     int64_t k, int64_t end, kern_dtype dtype)
+                     int64_t k, int64_t end, const float *x, int64_t x_step, kern_dtype dtype)
 {
     v16 s[GEMV_N][4];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 4
         for (int g = 0; g < groups; g++) s[i][g] = v16_zero();
     for (; k + 16 <= end; k += 16)
-#pragma GCC unroll 4
-        for (int g = 0; g < groups; g++) {
-            v16 r[4];
-#pragma GCC unroll 4
-            for (int q = 0; q < 4; q++) r[q] = v16_load_weight(u->w, dtype, u->row[first + g + 4 * q] + k);
-            v16_transpose_quads(r);
-#pragma GCC unroll 4
-            for (int q = 0; q < 4; q++)
-#pragma GCC unroll 4
-                for (int i = 0; i < n; i++) s[i][g] = v16_fma(r[q], v16_dup4(u->x[i] + k + 4 * q), s[i][g]);
-        }
-    if (k < end) {
-        float x[GEMV_N][16] = {{0}};
-        for (int i = 0; i < n; i++) memcpy(x[i], u->x[i] + k, (size_t)(end - k) * sizeof(float));
-        for (int g = 0; g < groups; g++) {
-            v16 r[4];
-            for (int q = 0; q < 4; q++)
-                r[q] = v16_load_weight_part(u->w, dtype, u->row[first + g + 4 * q] + k, end - k);
-            v16_transpose_quads(r);
-            for (int q = 0; q < 4; q++)
-                for (int i = 0; i < n; i++) s[i][g] = v16_fma(r[q], v16_dup4(x[i] + 4 * q), s[i][g]);
-        }
-    }
-#pragma GCC unroll 4
+        gemv_step(u, s, n, first, groups, k, x + k / 4 * x_step, x_step, dtype, 16);
+    if (k < end) gemv_step(u, s, n, first, groups, k, x + k / 4 * x_step, x_step, dtype, end - k);
+#pragma GCC unroll 8
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 4
         for (int g = 0; g < groups; g++) sum[i][first + g] = s[i][g];
 }
 
-/* n <= GEMV_N rows of x times all rows of W. */
+/* n <= GEMV_N rows of x, from `begin` on, times all rows of W. */
 VEC void gemv_rows(const kern_gemv *job, int64_t begin, const int n, kern_dtype dtype)
 {
     const kern_rows *w = job->w;
-    /* As many independent accumulators as the registers hold: 4 or 8, and half with two registers a vector.
-     */
-    const int groups = n * 4 <= 4 * VEC_NV ? 4 : n * 2 <= 4 * VEC_NV ? 2 : 1;
-    gemv_unit u = {.w = w->data};
-    for (int i = 0; i < n; i++) u.x[i] = job->x + (job->index ? job->index[begin + i] : begin + i) * job->ldx;
+    /* As many independent accumulators as the registers hold: 8, or 4 of two registers. */
+    const int most = VEC_NV == 2 ? 8 : 4, groups = n * 4 <= most ? 4 : n * 2 <= most ? 2 : 1;
+    const int64_t span = kern_span(w->cols);
+    const float *x = job->x + 4 * begin;
+    gemv_unit u = {.w = w->data, .ahead = 16 * w->stride};
     for (int64_t o = 0; o < w->rows; o += 16) {
         const int64_t left = w->rows - o;
         v16 total[GEMV_N] = {v16_zero()};
         for (int r = 0; r < 16; r++) u.row[r] = (o + (r < left ? r : left - 1)) * w->stride;
-        for (int64_t k = 0; k < w->cols; k += KERN_BLOCK) {
-            const int64_t end = w->cols - k < KERN_BLOCK ? w->cols : k + KERN_BLOCK;
+        for (int64_t k = 0; k < w->cols; k += span) {
+            const int64_t end = w->cols - k < span ? w->cols : k + span;
             v16 sum[GEMV_N][4];
 #pragma GCC unroll 4
-            for (int g = 0; g < 4; g += groups) gemv_groups(&u, sum, n, g, groups, k, end, dtype);
+            for (int g = 0; g < 4; g += groups)
+                gemv_groups(&u, sum, n, g, groups, k, end, x, 4 * job->n, dtype);
             for (int i = 0; i < n; i++) {
                 v16_transpose_lanes(sum[i]);
                 total[i] = k == 0 ? sum[i][0] : v16_add(total[i], sum[i][0]);
@@ -86,7 +105,7 @@ VEC void gemv_rows(const kern_gemv *job, int64_t begin, const int n, kern_dtype 
 VEC void gemv_typed(const kern_gemv *job, kern_dtype dtype)
 {
     int64_t i = 0;
-    for (; i + 4 <= job->n; i += 4) gemv_rows(job, i, 4, dtype);
+    for (; i + GEMV_N <= job->n; i += GEMV_N) gemv_rows(job, i, GEMV_N, dtype);
     switch (job->n - i) {
     case 1:
         gemv_rows(job, i, 1, dtype);
@@ -97,6 +116,20 @@ VEC void gemv_typed(const kern_gemv *job, kern_dtype dtype)
     case 3:
         gemv_rows(job, i, 3, dtype);
         break;
+#if VEC_NV == 2
+    case 4:
+        gemv_rows(job, i, 4, dtype);
+        break;
+    case 5:
+        gemv_rows(job, i, 5, dtype);
+        break;
+    case 6:
+        gemv_rows(job, i, 6, dtype);
+        break;
+    case 7:
+        gemv_rows(job, i, 7, dtype);
+        break;
+#endif
     default:
         break;
     }
@@ -123,11 +156,12 @@ static void simd_gemv(const kern_gemv *job)
 /* y[0..cols) = x[0..rows) . M, rows of M along the sum: the columns of M are the lanes. */
 VEC void gemv_across_typed(float *y, const float *x, const kern_rows *m, kern_dtype dtype)
 {
+    const int64_t span = kern_span(m->rows);
     for (int64_t j = 0; j < m->cols; j += 16) {
         const int64_t left = m->cols - j;
         v16 total = v16_zero();
-        for (int64_t k = 0; k < m->rows; k += KERN_BLOCK) {
-            const int64_t end = m->rows - k < KERN_BLOCK ? m->rows : k + KERN_BLOCK;
+        for (int64_t k = 0; k < m->rows; k += span) {
+            const int64_t end = m->rows - k < span ? m->rows : k + span;
             v16 s[4] = {v16_zero(), v16_zero(), v16_zero(), v16_zero()};
             for (int64_t p = k; p < end; p++) {
                 const int64_t at = p * m->stride + j;

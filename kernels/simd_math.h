@@ -5,30 +5,30 @@
 #ifndef DSVL_KERNELS_SIMD_MATH_H
 #define DSVL_KERNELS_SIMD_MATH_H
 
-/* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, e^r = 1 + r + r^2 q(r), relative error 5e-11. Below the smallest
- * normal number the result is 0 (also for -infinity); above 88.37 it stays at e^88.37. NaN stays NaN. */
+/* e^x for x below 88.7: x = n ln 2 + r with |r| <= ln 2 / 2, e^r = 1 + r + r^2 q(r), relative error 3e-9.
+ * Below the smallest normal number the result is 0 (also for -infinity). NaN stays NaN. */
 VEC v16 simd_exp(v16 x)
 {
-    const v16 low = v16_set1(-87.33654f);
-    const v16 bounded = v16_max(low, v16_min(v16_set1(88.3762626f), x));
-    const v16 n = v16_round(v16_mul(bounded, v16_set1(1.44269504f)));
+    /* 1.5 * 2^23: after adding it the fraction's last digit counts ones, so the sum is rounded to a whole
+     * number and holds n in its lowest bits. */
+    const v16 whole = v16_set1(12582912.0f);
+    const v16 shifted = v16_fma(x, v16_set1(1.44269504f), whole), n = v16_sub(shifted, whole);
     /* ln 2 in two parts: n times the first is exact. */
-    const v16 r = v16_fnma(n, v16_set1(-2.12194440e-4f), v16_fnma(n, v16_set1(0.693359375f), bounded));
-    v16 q = v16_set1(1.97902439e-4f);
-    q = v16_fma(q, r, v16_set1(1.39447585e-3f));
-    q = v16_fma(q, r, v16_set1(8.33349767e-3f));
-    q = v16_fma(q, r, v16_set1(4.16662936e-2f));
-    q = v16_fma(q, r, v16_set1(0.166666659f));
-    q = v16_fma(q, r, v16_set1(0.500000007f));
+    const v16 r = v16_fnma(n, v16_set1(-2.12194440e-4f), v16_fnma(n, v16_set1(0.693359375f), x));
+    v16 q = v16_set1(1.38144671e-3f);
+    q = v16_fma(q, r, v16_set1(8.36878041e-3f));
+    q = v16_fma(q, r, v16_set1(4.16683942e-2f));
+    q = v16_fma(q, r, v16_set1(0.166665201f));
+    q = v16_fma(q, r, v16_set1(0.499999934f));
     const v16 e = v16_add(v16_fma(q, v16_mul(r, r), r), v16_set1(1.0f));
-    return v16_where_less(x, low, v16_zero(), v16_mul(e, v16_pow2(n)));
+    return v16_where_less(x, v16_set1(-87.33654f), v16_zero(), v16_scale(e, shifted));
 }
 
-/* 1 / (1 + e^-x) */
+/* 1 / (1 + e^-x); from -88 down it stays at e^-88. */
 VEC v16 simd_sigmoid(v16 x)
 {
     const v16 one = v16_set1(1.0f);
-    return v16_div(one, v16_add(one, simd_exp(v16_sub(v16_zero(), x))));
+    return v16_div(one, v16_add(one, simd_exp(v16_min(v16_set1(88.0f), v16_sub(v16_zero(), x)))));
 }
 
 /* x/2 (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels compiled for one instruction set; the Makefile gives files named *_avx512.c its flags. */
 #if defined(__x86_64__)
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 #include "kernels/simd_gemm.h"
 
 #include "kernels/simd_gemv.h"
+
+#include "kernels/simd_quantize.h"
 
 #include "kernels/simd_attention.h"
 

@@ -74,6 +74,34 @@ VEC v16 v16_load_weight_part(const void *w, kern_dtype dtype, int64_t i, int64_t
     memcpy(part, (const uint16_t *)w + i, (size_t)count * sizeof *part);
     return v16_widen16(part, dtype);
 }
+typedef struct v64 {
+    __m256i a, b; /* rows 0..7 and 8..15 */
+} v64;
+VEC v64 v64_load(const unsigned char *p)
+{
+    const v64 x = {_mm256_loadu_si256((const __m256i *)(const void *)p),
+                   _mm256_loadu_si256((const __m256i *)(const void *)(p + 32))};
+    return x;
+}
+VEC v16 v16_q8(v64 x, const int k)
+{
+    const int byte = k << 24 | 0x808080, next = 4 << 24;
+    const __m256i pick = _mm256_setr_epi32(byte, byte + next, byte + 2 * next, byte + 3 * next, byte,
+                                           byte + next, byte + 2 * next, byte + 3 * next);
+    return v16_of(_mm256_cvtepi32_ps(_mm256_shuffle_epi8(x.a, pick)),
+                  _mm256_cvtepi32_ps(_mm256_shuffle_epi8(x.b, pick)));
+}
+VEC v16 v16_q4(v64 x, const int k)
+{
+    const __m256i high = _mm256_set1_epi8((char)0xf0);
+    if (k < 4) {
+        x.a = _mm256_slli_epi16(x.a, 4);
+        x.b = _mm256_slli_epi16(x.b, 4);
+    }
+    x.a = _mm256_and_si256(x.a, high);
+    x.b = _mm256_and_si256(x.b, high);
+    return v16_q8(x, k % 4);
+}
 VEC v16 v16_add(v16 x, v16 y)
 {
     return v16_of(_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b));
@@ -111,19 +139,14 @@ VEC v16 v16_abs(v16 x)
     const __m256 sign = _mm256_set1_ps(-0.0f);
     return v16_of(_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b));
 }
-VEC v16 v16_round(v16 x)
+VEC __m256 v16_scale_half(__m256 x, __m256 shifted)
 {
-    return v16_of(_mm256_round_ps(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
-                  _mm256_round_ps(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), n));
 }
-VEC __m256 v16_pow2_half(__m256 n)
+VEC v16 v16_scale(v16 x, v16 shifted)
 {
-    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
-}
-VEC v16 v16_pow2(v16 n)
-{
-    return v16_of(v16_pow2_half(n.a), v16_pow2_half(n.b));
+    return v16_of(v16_scale_half(x.a, shifted.a), v16_scale_half(x.b, shifted.b));
 }
 VEC v16 v16_where_less(v16 a, v16 b, v16 x, v16 y)
 {

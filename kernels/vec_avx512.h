@@ -60,6 +60,27 @@ VEC v16 v16_load_weight_part(const void *w, kern_dtype dtype, int64_t i, int64_t
     const __m256i x = _mm256_maskz_loadu_epi16(v16_mask(count), (const uint16_t *)w + i);
     return dtype == KERN_BF16 ? v16_widen_bf16(x) : _mm512_cvtph_ps(x);
 }
+/* 64 bytes, for 16 rows of a quantized matrix (kernels.h). */
+typedef __m512i v64;
+VEC v64 v64_load(const unsigned char *p)
+{
+    return _mm512_loadu_si512(p);
+}
+/* KERN_Q8: q number k < 4 of each row, times 2^24. */
+VEC v16 v16_q8(v64 x, const int k)
+{
+    const int byte = k << 24 | 0x808080, next = 4 << 24;
+    const __m512i pick = _mm512_set4_epi32(byte + 3 * next, byte + 2 * next, byte + next, byte);
+    return _mm512_cvtepi32_ps(_mm512_shuffle_epi8(x, pick));
+}
+/* KERN_Q4: q number k < 8 of each row, times 2^28. */
+VEC v16 v16_q4(v64 x, const int k)
+{
+    const float u = 0x1p28f;
+    const v16 table = _mm512_setr_ps(0, u, 2 * u, 3 * u, 4 * u, 5 * u, 6 * u, 7 * u, -8 * u, -7 * u, -6 * u,
+                                     -5 * u, -4 * u, -3 * u, -2 * u, -u);
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(x, k < 4 ? 8 * k : 8 * k - 28), table);
+}
 VEC v16 v16_add(v16 a, v16 b)
 {
     return _mm512_add_ps(a, b);
@@ -98,15 +119,11 @@ VEC v16 v16_abs(v16 a)
 {
     return _mm512_abs_ps(a);
 }
-VEC v16 v16_round(v16 a)
+/* x 2^n for x in [0.5, 2) and n in [-126, 127], given by the lowest bits of `shifted`. */
+VEC v16 v16_scale(v16 x, v16 shifted)
 {
-    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-/* 2^n for whole n in [-126, 127]. */
-VEC v16 v16_pow2(v16 n)
-{
-    const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+    const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), n));
 }
 /* a < b ? x : y */
 VEC v16 v16_where_less(v16 a, v16 b, v16 x, v16 y)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kernels/kernels.h"
 
@@ -18,6 +19,14 @@ enum { WIDTH = 1152, MLP = 4304, HEADS = 16, TOKENS = 729, LAYERS = 2, ROUNDS = 
 static double now(void)
 {
     return omp_get_wtime();
+}
+
+/* OpenMP's threads (dnnl_sgemm's, and those that only read) spin for some milliseconds when they have nothing
+ * to do: let them fall asleep before others are measured. */
+static void settle(void)
+{
+    const struct timespec pause = {0, 50000000};
+    nanosleep(&pause, NULL);
 }
 
 static void *take(size_t bytes)
@@ -116,6 +125,7 @@ static void bench_tower(kern_context *c, int64_t tiles)
                          q = peak('N', x, layers[0].fc1.data, wide, rows);
             best = fmax(best, fmax(p, q));
             if (half == 0) {
+                settle();
                 const double start = now();
                 tower(c, layers, x, h, wide, ones, tiles);
                 ours[r] = flops / (now() - start);
@@ -171,7 +181,9 @@ static void bench_decode(kern_context *c, const char *name, int64_t rows, int64_
     float *x = random_floats(n * cols, 1), *y = random_floats(n * rows, 1);
     double ratio[ROUNDS], ours[ROUNDS], theirs[ROUNDS];
     for (int r = 0; r < ROUNDS; r++) {
-        const double plain = read_all(data, each * count), start = now();
+        const double plain = read_all(data, each * count);
+        settle();
+        const double start = now();
         for (size_t i = 0; i < count; i++) {
             const kern_weight w = {data + i * each / 2, KERN_BF16, rows, cols, 0};
             kern_linear(c, y, x, &w, NULL, n);
