@@ -263,6 +263,8 @@ void dsvl_checkpoint_close(dsvl_checkpoint *c)
     for (size_t i = 0; i < c->owned_count; i++) dsvl_dealloc(c->owned[i]);
     for (size_t i = 0; i < c->want_count; i++) dsvl_dealloc(c->wants[i].name);
     dsvl_dealloc(c->wants);
+    for (size_t i = 0; i < c->ignored_count; i++) dsvl_dealloc(c->ignored[i]);
+    dsvl_dealloc(c->ignored);
     dsvl_dealloc(c->owned);
     dsvl_dealloc(c->slots);
     dsvl_dealloc(c->shards);
@@ -288,6 +290,22 @@ size_t dsvl_checkpoint_count(const dsvl_checkpoint *c)
 const char *dsvl_checkpoint_name(const dsvl_checkpoint *c, size_t i)
 {
     return i < c->count ? c->slots[i].name : NULL;
+}
+
+void dsvl_checkpoint_quantized(dsvl_checkpoint *c, const dsvl_quantization *quantization)
+{
+    c->quantization = *quantization;
+}
+
+void dsvl_checkpoint_forget(const dsvl_checkpoint *c, const void *bytes, size_t length)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)bytes / page * page;
+    for (size_t i = 0; i < c->shard_count; i++) {
+        unsigned char *map = c->shards[i].map;
+        if (from < (uintptr_t)map || from >= (uintptr_t)map + c->shards[i].size) continue;
+        /* the mapping is of a file and never written: dropped pages come back when they are read */
+        madvise(map + (from - (uintptr_t)map), length + ((uintptr_t)bytes - from), MADV_DONTNEED);
+    }
 }
 
 /* ---- a checkpoint without files ---------------------------------------------------------------------- */
@@ -322,6 +340,13 @@ const dsvl_want *dsvl_checkpoint_wants(const dsvl_checkpoint *c, size_t *count)
 {
     *count = c->want_count;
     return c->wants;
+}
+
+bool dsvl_checkpoint_ignored(const dsvl_checkpoint *c, const char *name)
+{
+    for (size_t i = 0; i < c->ignored_count; i++)
+        if (strncmp(name, c->ignored[i], strlen(c->ignored[i])) == 0) return true;
+    return false;
 }
 
 /* ---- identity ---------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #define DSVL_LIB_CHECKPOINT_H
 
 #include "kernels/kernels.h"
+#include "lib/config.h"
 #include "lib/safetensors.h"
 
 #define DSVL_SCAN_LIMIT ((uint64_t)256 << 20)
@@ -56,6 +57,18 @@ typedef struct dsvl_binding {
 int dsvl_checkpoint_bind(dsvl_checkpoint *checkpoint, const char *stem, const dsvl_binding *table,
                          size_t count, int number, const int64_t *sizes, void *fields, dsvl_error *err);
 
+/* From here on every MATRIX that is bound must be quantized so. */
+void dsvl_checkpoint_quantized(dsvl_checkpoint *checkpoint, const dsvl_quantization *quantization);
+/* Tensors that were bound so far, in bytes: what a process that uses them may come to hold in memory. */
+uint64_t dsvl_checkpoint_bound(const dsvl_checkpoint *checkpoint);
+/* Read every value that was bound: 0, or -1 naming the first tensor with one that is not finite. `told`, when
+ * given, is called with the bytes read so far. */
+int dsvl_checkpoint_scan(const dsvl_checkpoint *checkpoint,
+                         void (*told)(void *user, uint64_t done, uint64_t total), void *user,
+                         dsvl_error *err);
+/* Bytes of a tensor that will not be needed again soon: they need not stay in memory. */
+void dsvl_checkpoint_forget(const dsvl_checkpoint *checkpoint, const void *bytes, size_t length);
+
 /* A checkpoint without files, to learn what a model asks for: whoever binds from it gets weights without
  * data, and every request is kept, in order. Binding finds nothing missing, misshapen or surplus there. */
 typedef struct dsvl_want {
@@ -66,6 +79,8 @@ typedef struct dsvl_want {
 } dsvl_want;
 dsvl_checkpoint *dsvl_checkpoint_blank(dsvl_error *err);
 const dsvl_want *dsvl_checkpoint_wants(const dsvl_checkpoint *checkpoint, size_t *count);
+/* Whether a blank checkpoint was asked to ignore tensors of this name. */
+bool dsvl_checkpoint_ignored(const dsvl_checkpoint *checkpoint, const char *name);
 
 /* Whether all values are finite: one pass over the bits of the exponents. */
 bool dsvl_all_finite(const float *values, size_t n);

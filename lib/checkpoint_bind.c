@@ -5,6 +5,7 @@
 
 #include "lib/alloc.h"
 #include "lib/checkpoint_private.h"
+#include "lib/quantized.h"
 
 /* ---- numbers that are not finite --------------------------------------------------------------------- */
 
@@ -57,10 +58,23 @@ static int check_finite(const slot *s, dsvl_error *err)
                      s->shard->path, s->name, first_bad(s->tensor));
 }
 
+static int check_scales(const slot *s, dsvl_error *err)
+{
+    if (kern_quantized_finite(&s->quantized)) return 0;
+    return dsvl_fail(err, DSVL_E_MODEL,
+                     "%s: tensor \"%s\" holds a scale that is NaN or infinite; quantize again",
+                     s->shard->path, s->name);
+}
+
 /* ---- one tensor -------------------------------------------------------------------------------------- */
 
-/* The slot of a tensor of one of the three weight types. */
-static slot *take(const dsvl_checkpoint *c, const char *name, dsvl_error *err)
+static bool is_quantized(const dsvl_checkpoint *c, dsvl_bind_type type)
+{
+    return c->quantization.bits && type == DSVL_BIND_MATRIX;
+}
+
+/* The slot of a tensor; of one of the three weight types, but for a quantized matrix. */
+static slot *take(const dsvl_checkpoint *c, const char *name, dsvl_bind_type type, dsvl_error *err)
 {
     slot *s = dsvl_checkpoint_slot(c, name);
     if (!s) {
@@ -68,10 +82,13 @@ static slot *take(const dsvl_checkpoint *c, const char *name, dsvl_error *err)
                   c->shard_count > 1 ? " there and in the other shards" : "");
         return NULL;
     }
+    s->used = s->bound = true;
+    if (is_quantized(c, type)) return s;
     const dsvl_tensor *t = s->tensor;
     if (t->dtype != DSVL_F32 && t->dtype != DSVL_F16 && t->dtype != DSVL_BF16) {
-        dsvl_fail(err, DSVL_E_MODEL, "%s: tensor \"%s\" is %s; weights can be F32, F16 or BF16",
-                  s->shard->path, name, dsvl_dtype_name(t->dtype));
+        dsvl_fail(err, DSVL_E_MODEL, "%s: tensor \"%s\" is %s; weights can be F32, F16 or BF16%s",
+                  s->shard->path, name, dsvl_dtype_name(t->dtype),
+                  t->dtype == DSVL_U8 ? ", and config.json does not say that this one is quantized" : "");
         return NULL;
     }
     if ((uintptr_t)t->data % dsvl_dtype_size(t->dtype)) {
@@ -80,7 +97,6 @@ static slot *take(const dsvl_checkpoint *c, const char *name, dsvl_error *err)
                   s->shard->path, name);
         return NULL;
     }
-    s->used = true;
     return s;
 }
 
@@ -104,6 +120,32 @@ static int64_t product(const int64_t *shape, int rank)
 
 static const kern_dtype kernel_type[DSVL_DTYPE_COUNT] = {
     [DSVL_F32] = KERN_F32, [DSVL_F16] = KERN_F16, [DSVL_BF16] = KERN_BF16};
+
+/* The U8 tensor that stands for a quantized matrix: its shape follows from the configuration. */
+static int set_quantized(const dsvl_checkpoint *c, slot *s, int64_t rows, int64_t cols, kern_weight *out,
+                         dsvl_error *err)
+{
+    const dsvl_quantization *q = &c->quantization;
+    const dsvl_tensor *t = s->tensor;
+    int64_t shape[3] = {0};
+    char got[96], wanted[96];
+    const bool possible = dsvl_quantized_shape(q, rows, cols, shape) == 0;
+    if (t->dtype != DSVL_U8)
+        return dsvl_fail(
+            err, DSVL_E_MODEL,
+            "%s: tensor \"%s\" is %s, but config.json says that it is quantized to %d bits; the folder mixes "
+            "two conversions, quantize the original again",
+            s->shard->path, s->name, dsvl_dtype_name(t->dtype), q->bits);
+    if (!possible || t->rank != 3 || memcmp(t->shape, shape, sizeof shape) != 0)
+        return dsvl_fail(
+            err, DSVL_E_MODEL,
+            "%s: tensor \"%s\" has shape %s, but %d bits in groups of %d, as config.json says, give %s",
+            s->shard->path, s->name, dsvl_shape_text(t->rank, t->shape, got), q->bits, q->group,
+            dsvl_shape_text(3, shape, wanted));
+    *out = (kern_weight){t->data, q->bits == 8 ? KERN_Q8 : KERN_Q4, rows, cols, q->group};
+    s->quantized = *out;
+    return c->scan ? check_scales(s, err) : 0;
+}
 
 static int set_matrix(const dsvl_checkpoint *c, const slot *s, int64_t rows, int64_t cols, kern_weight *out,
                       dsvl_error *err)
@@ -150,8 +192,9 @@ static int bind_matrix(dsvl_checkpoint *c, const char *name, dsvl_bind_type type
         *out = (kern_weight){.rows = rows, .cols = cols};
         return dsvl_checkpoint_want(c, name, type, 2, shape, err);
     }
-    const slot *s = take(c, name, err);
+    slot *s = take(c, name, type, err);
     if (!s) return -1;
+    if (is_quantized(c, type)) return set_quantized(c, s, rows, cols, out, err);
     const dsvl_tensor *t = s->tensor;
     if (t->rank < 1 || t->shape[0] != rows || product(t->shape + 1, t->rank - 1) != cols) {
         char wanted[96];
@@ -176,7 +219,7 @@ int dsvl_checkpoint_vector(dsvl_checkpoint *c, const char *name, int64_t length,
                            dsvl_error *err)
 {
     if (c->blank) return dsvl_checkpoint_want(c, name, DSVL_BIND_VECTOR, 1, &length, err);
-    const slot *s = take(c, name, err);
+    const slot *s = take(c, name, DSVL_BIND_VECTOR, err);
     if (!s) return -1;
     if (product(s->tensor->shape, s->tensor->rank) != length) {
         char wanted[96];
@@ -216,8 +259,12 @@ int dsvl_checkpoint_bind(dsvl_checkpoint *c, const char *stem, const dsvl_bindin
             if (dsvl_checkpoint_want(c, name, b->type, b->rank, shape, err)) return -1;
             continue;
         }
-        const slot *s = take(c, name, err);
+        slot *s = take(c, name, b->type, err);
         if (!s) return -1;
+        if (is_quantized(c, b->type)) {
+            if (set_quantized(c, s, shape[0], rest, field, err)) return -1;
+            continue;
+        }
         bool same = s->tensor->rank == b->rank;
         for (int d = 0; d < b->rank; d++) same = same && s->tensor->shape[d] == shape[d];
         if (!same) return wrong_shape(s, dsvl_shape_text(b->rank, shape, wanted), err);
@@ -232,8 +279,42 @@ int dsvl_checkpoint_bind(dsvl_checkpoint *c, const char *stem, const dsvl_bindin
 void dsvl_checkpoint_ignore(dsvl_checkpoint *c, const char *prefix)
 {
     for (size_t i = 0; i < c->count; i++) {
-        if (strncmp(c->slots[i].name, prefix, strlen(prefix)) == 0) c->slots[i].used = true;
+        slot *s = &c->slots[i];
+        if (!s->bound && strncmp(s->name, prefix, strlen(prefix)) == 0) s->used = true;
     }
+    void *block = c->ignored;
+    char *copy = c->blank ? dsvl_strdup(prefix) : NULL;
+    if (!copy || !dsvl_grow(&block, &c->ignored_capacity, c->ignored_count + 1, sizeof *c->ignored)) {
+        dsvl_dealloc(copy); /* out of memory: a tensor is then called surplus */
+        return;
+    }
+    c->ignored = block;
+    c->ignored[c->ignored_count++] = copy;
+}
+
+/* ---- all that was bound ------------------------------------------------------------------------------ */
+
+uint64_t dsvl_checkpoint_bound(const dsvl_checkpoint *c)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < c->count; i++) bytes += c->slots[i].bound ? c->slots[i].tensor->nbytes : 0;
+    return bytes;
+}
+
+int dsvl_checkpoint_scan(const dsvl_checkpoint *c, void (*told)(void *user, uint64_t done, uint64_t total),
+                         void *user, dsvl_error *err)
+{
+    const uint64_t total = dsvl_checkpoint_bound(c);
+    uint64_t done = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        const slot *s = &c->slots[i];
+        if (!s->bound) continue;
+        if (s->quantized.data ? check_scales(s, err) : check_finite(s, err)) return -1;
+        dsvl_checkpoint_forget(c, s->tensor->data, s->tensor->nbytes);
+        done += s->tensor->nbytes;
+        if (told) told(user, done, total);
+    }
+    return 0;
 }
 
 int dsvl_checkpoint_surplus(const dsvl_checkpoint *c, const char *prefix, dsvl_error *err)

@@ -18,7 +18,8 @@ typedef struct slot {
     const char *name;
     const dsvl_tensor *tensor;
     const shard *shard;
-    bool used;
+    bool used, bound;      /* asked for or ignored; asked for */
+    kern_weight quantized; /* once bound as such; else data NULL */
 } slot;
 
 struct dsvl_checkpoint {
@@ -30,9 +31,12 @@ struct dsvl_checkpoint {
     bool scan;    /* small enough to check every weight when it is bound */
     void **owned; /* widened vectors */
     size_t owned_count, owned_capacity;
+    dsvl_quantization quantization;
     bool blank; /* no files: requests are kept instead */
     dsvl_want *wants;
     size_t want_count, want_capacity;
+    char **ignored; /* prefixes */
+    size_t ignored_count, ignored_capacity;
 };
 
 /* Keep a request of a blank checkpoint. */

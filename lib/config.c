@@ -355,6 +355,7 @@ int dsvl_config_parse(dsvl_config *config, const char *json, size_t length, cons
         status = conf_wrong(&p, "model_type", type,
                             "a type that can be run: \"deepseek_vl_v2\", \"multi_modality\", "
                             "\"deepseek_vl\" or \"deepseek_vl_hybrid\"");
+    if (status == 0) status = conf_read_quantization(root, &config->quantization, &p);
     json_decref(root);
     return status;
 }

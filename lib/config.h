@@ -125,6 +125,12 @@ typedef struct dsvl_decoder_config {
     int bos, eos, pad;
 } dsvl_decoder_config;
 
+/* How the matrices of a folder are quantized (dsvl-quantized(5)); bits 0: they are not. */
+typedef struct dsvl_quantization {
+    int bits;  /* 8 or 4 */
+    int group; /* inputs that share a scale: 32, 64 or 128 */
+} dsvl_quantization;
+
 typedef struct dsvl_config {
     dsvl_architecture arch;
     dsvl_files files;
@@ -132,8 +138,9 @@ typedef struct dsvl_config {
     dsvl_sam_config sam;       /* hybrid only */
     dsvl_projector_config projector;
     dsvl_decoder_config decoder;
-    int preferred_em_px; /* type size the model reads best, pixels per em; 0: not said (key
-                            dsvl_preferred_em_px) */
+    dsvl_quantization quantization; /* key quantization_config */
+    int preferred_em_px;            /* type size the model reads best, pixels per em; 0: not said (key
+                                       dsvl_preferred_em_px) */
     int region_tiles; /* the most tiles it reads well in one picture; 0: not said (key dsvl_region_tiles) */
 } dsvl_config;
 

@@ -56,6 +56,8 @@ int conf_parse_vl_transformers(dsvl_config *config, const json_t *root, const co
  */
 int conf_parse_processor_vl(dsvl_processor_config *c, const json_t *image, const conf_place *image_at,
                             const json_t *chat, const conf_place *chat_at);
+/* quantization_config, absent: none (config_quantized.c). */
+int conf_read_quantization(const json_t *root, dsvl_quantization *quantization, const conf_place *p);
 /* The error of a value that is not `wanted`: always -1. */
 int conf_wrong(const conf_place *p, const char *key, const json_t *value, const char *wanted);
 

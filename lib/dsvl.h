@@ -50,6 +50,7 @@ enum {
     DSVL_PART_VISION = 1,    /* vision tower and projector */
     DSVL_PART_DECODER = 2,   /* language model */
     DSVL_PART_TOKENIZER = 4, /* tokenizer.json */
+    DSVL_PART_STREAMED = 8,  /* the weights will be read once, in passing: they need not fit in memory */
 };
 
 typedef struct dsvl_options {

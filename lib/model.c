@@ -12,6 +12,8 @@
 #include "lib/folder.h"
 #include "lib/stems.h"
 
+enum { USUAL_CONTEXT = 4096 }; /* tokens that are counted on, where a model could take more */
+
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
 static void ignore_all(dsvl_checkpoint *checkpoint, const char *const *prefixes)
@@ -20,13 +22,8 @@ static void ignore_all(dsvl_checkpoint *checkpoint, const char *const *prefixes)
         dsvl_checkpoint_ignore(checkpoint, prefixes[i]);
 }
 
-/* A tensor of a part that is not opened may be anything; one of no part is an error. */
-static int bind_parts(dsvl_model *m, unsigned parts, dsvl_error *err)
+static int bind_weights(dsvl_model *m, unsigned parts, dsvl_error *err)
 {
-    const dsvl_stems *stems = dsvl_stems_of(&m->config);
-    m->checkpoint = dsvl_checkpoint_open(m->folder, err);
-    if (!m->checkpoint) return -1;
-    ignore_all(m->checkpoint, stems->unused);
     if (parts & DSVL_PART_VISION) {
         m->vision = dsvl_vision_bind(m->checkpoint, &m->config, err);
         m->projector = m->vision ? dsvl_projector_bind(m->checkpoint, &m->config, err) : NULL;
@@ -36,9 +33,44 @@ static int bind_parts(dsvl_model *m, unsigned parts, dsvl_error *err)
         m->decoder = dsvl_decoder_bind(m->checkpoint, &m->config, err);
         if (!m->decoder) return -1;
     }
+    return 0;
+}
+
+/* Weights that do not fit would be read from the disk again for every token. */
+static int check_memory(const dsvl_model *m, unsigned parts, dsvl_error *err)
+{
+    if (parts & DSVL_PART_STREAMED) return 0;
+    const dsvl_decoder_config *c = &m->config.decoder;
+    const uint64_t weights = dsvl_checkpoint_bound(m->checkpoint), there = dsvl_memory_there();
+    uint64_t working = parts & DSVL_PART_VISION ? dsvl_encode_bytes(m, m->options.threads) : 0;
+    const size_t tokens = c->context < USUAL_CONTEXT ? (size_t)c->context : USUAL_CONTEXT;
+    const uint64_t answer = parts & DSVL_PART_DECODER ? dsvl_session_bytes(m->decoder, tokens) : 0;
+    if (answer > working) working = answer; /* one after the other */
+    if (m->options.max_memory && m->options.max_memory < working) working = m->options.max_memory;
+    if (weights <= there && working <= there - weights) return 0;
+    dsvl_model *plan = dsvl_model_plan(&m->config, parts, err);
+    if (!plan) return -1;
+    const char *fits = dsvl_precision_that_fits(plan, working, there);
+    dsvl_model_close(plan);
+    return dsvl_fail(err, DSVL_E_LIMIT,
+                     "%s: %.2f GB of weights and %.2f GB to work in, of %.2f GB of memory; %s%s%s", m->folder,
+                     (double)weights / 1e9, (double)working / 1e9, (double)there / 1e9,
+                     fits ? "it would fit in " : "no precision would make it fit", fits ? fits : "",
+                     fits ? ": see dsvl-model quantize" : "");
+}
+
+/* A tensor of a part that is not opened may be anything; one of no part is an error. */
+static int bind_parts(dsvl_model *m, unsigned parts, dsvl_error *err)
+{
+    const dsvl_stems *stems = dsvl_stems_of(&m->config);
+    m->checkpoint = dsvl_checkpoint_open(m->folder, err);
+    if (!m->checkpoint) return -1;
+    dsvl_checkpoint_quantized(m->checkpoint, &m->config.quantization);
+    ignore_all(m->checkpoint, stems->unused);
+    if (bind_weights(m, parts, err)) return -1;
     if (!(parts & DSVL_PART_VISION)) ignore_all(m->checkpoint, stems->vision_parts);
     if (!(parts & DSVL_PART_DECODER)) ignore_all(m->checkpoint, stems->decoder_parts);
-    if (dsvl_checkpoint_surplus(m->checkpoint, "", err)) return -1;
+    if (dsvl_checkpoint_surplus(m->checkpoint, "", err) || check_memory(m, parts, err)) return -1;
     return dsvl_checkpoint_hash(m->checkpoint, m->folder, m->hash, err);
 }
 
@@ -79,7 +111,7 @@ fail:
     return NULL;
 }
 
-dsvl_model *dsvl_model_plan(const dsvl_config *config, dsvl_error *err)
+dsvl_model *dsvl_model_plan(const dsvl_config *config, unsigned parts, dsvl_error *err)
 {
     dsvl_model *m = dsvl_alloc_zero(1, sizeof *m);
     if (!m) {
@@ -88,10 +120,8 @@ dsvl_model *dsvl_model_plan(const dsvl_config *config, dsvl_error *err)
     }
     m->config = *config;
     m->checkpoint = dsvl_checkpoint_blank(err);
-    if (m->checkpoint) m->vision = dsvl_vision_bind(m->checkpoint, config, err);
-    if (m->vision) m->projector = dsvl_projector_bind(m->checkpoint, config, err);
-    if (m->projector) m->decoder = dsvl_decoder_bind(m->checkpoint, config, err);
-    if (m->decoder) return m;
+    if (m->checkpoint) ignore_all(m->checkpoint, dsvl_stems_of(config)->unused);
+    if (m->checkpoint && bind_weights(m, parts, err) == 0) return m;
     dsvl_model_close(m);
     return NULL;
 }
@@ -159,17 +189,33 @@ int dsvl_image_tokens(const dsvl_model *model, int cols, int rows)
  * patches and takes 19 MB. */
 enum { PASS_PATCHES = 768, PASS_MOST = 6144 };
 
+/* Bytes for each tile of a pass. */
+static int64_t tile_bytes(const dsvl_model *m)
+{
+    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
+    const int64_t tower = dsvl_vision_scratch(m->vision), projector = dsvl_projector_scratch(m->projector);
+    return (tower > projector ? tower : projector) +
+           (int64_t)sizeof(float) * patches * m->config.vision.width;
+}
+
+static int64_t tiles_at_once(const dsvl_model *m, int threads)
+{
+    int64_t count = (int64_t)PASS_PATCHES * (threads > 2 ? threads : 2);
+    count =
+        (count < PASS_MOST ? count : PASS_MOST) / ((int64_t)m->config.vision.side * m->config.vision.side);
+    return count ? count : 1;
+}
+
+uint64_t dsvl_encode_bytes(const dsvl_model *m, int threads)
+{
+    return (uint64_t)tile_bytes(m) * (uint64_t)tiles_at_once(m, threads);
+}
+
 /* How many of n tiles go through the tower at once, under the model's memory limit. */
 static int tiles_per_pass(const dsvl_model *m, int threads, int n, dsvl_error *err)
 {
-    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
-    int64_t each = dsvl_vision_scratch(m->vision) + (int64_t)sizeof(float) * patches * m->config.vision.width;
-    if (dsvl_projector_scratch(m->projector) > dsvl_vision_scratch(m->vision)) {
-        each += dsvl_projector_scratch(m->projector) - dsvl_vision_scratch(m->vision);
-    }
-    int64_t count = (int64_t)PASS_PATCHES * (threads > 2 ? threads : 2);
-    count = (count < PASS_MOST ? count : PASS_MOST) / patches;
-    if (count == 0) count = 1;
+    const int64_t each = tile_bytes(m);
+    int64_t count = tiles_at_once(m, threads);
     if (m->options.max_memory && (uint64_t)count > m->options.max_memory / (uint64_t)each) {
         count = (int64_t)(m->options.max_memory / (uint64_t)each);
     }

@@ -59,8 +59,22 @@ void dsvl_decoder_free(dsvl_decoder *decoder);
 
 /* The model that a configuration describes, without weights: to learn which tensors it asks for
  * (dsvl_checkpoint_wants of its checkpoint) and what it takes. Not for computing with. */
-dsvl_model *dsvl_model_plan(const dsvl_config *config, dsvl_error *err);
+dsvl_model *dsvl_model_plan(const dsvl_config *config, unsigned parts, dsvl_error *err);
 
+/* Bytes that computing takes besides the weights, where --max-memory sets no limit: encoding with that many
+ * threads; a session of that many tokens (session.c). */
+uint64_t dsvl_encode_bytes(const dsvl_model *model, int threads);
+uint64_t dsvl_session_bytes(const dsvl_decoder *decoder, size_t tokens);
+/* Bytes of a plan's weights: quantized (bits 0: not), the rest in 16 bits. */
+uint64_t dsvl_weight_bytes(const dsvl_model *plan, const dsvl_quantization *quantization);
+/* Bytes of memory that the machine, its container and the limits of the process allow. */
+uint64_t dsvl_memory_there(void);
+/* The most precise of the precisions that can be had whose weights, with `working` bytes more, fit `there`;
+ * NULL when none does. What a user would be told. */
+const char *dsvl_precision_that_fits(const dsvl_model *plan, uint64_t working, uint64_t there);
+
+/* session.c: the embedding [width] of a token of the vocabulary. */
+void dsvl_session_embed(const dsvl_session *session, int32_t id, float *row);
 /* session.c, for tests: watch the output of each decoder layer and the logits of every row fed. */
 void dsvl_session_probe(dsvl_session *session, dsvl_probe_fn probe, void *user);
 

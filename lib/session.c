@@ -113,22 +113,45 @@ static int grow_cache(dsvl_session *session, size_t need, dsvl_error *err)
     return 0;
 }
 
+/* Bytes of cache, work and one head's expanded keys for a chunk of *rows of n rows more, with *rows halved
+ * until they fit `most` or stand at `least`. */
+static uint64_t fit_rows(const dsvl_decoder *decoder, size_t length, size_t n, bool expand, uint64_t most,
+                         size_t least, size_t *rows, uint64_t *keys)
+{
+    const size_t total = length + n;
+    const uint64_t cache = (uint64_t)total * position_bytes(decoder);
+    for (*rows = n < CHUNK_ROWS ? n : CHUNK_ROWS;; *rows = (*rows + 1) / 2) {
+        *keys = expand ? dsvl_expanded_bytes(decoder, total, *rows) : 0;
+        const uint64_t need = cache + dsvl_work_bytes(decoder, *rows) + *keys;
+        if (need <= most || *rows <= least) return need;
+    }
+}
+
+static uint64_t unlimited(const dsvl_decoder *decoder, size_t total)
+{
+    return (uint64_t)total * position_bytes(decoder) + WORK_BYTES;
+}
+
+uint64_t dsvl_session_bytes(const dsvl_decoder *decoder, size_t tokens)
+{
+    size_t rows;
+    uint64_t keys;
+    const uint64_t need = fit_rows(decoder, 0, tokens, decoder->config.mla, unlimited(decoder, tokens),
+                                   LEAST_ROWS, &rows, &keys);
+    return need - keys + (keys > EXPANDED_BYTES || keys == 0 ? keys : EXPANDED_BYTES);
+}
+
 /* Rows of a chunk for n rows more: at most CHUNK_ROWS, fewer when memory is limited. 0 with *err filled: no
  * room. *spare is what is left for expanded keys. */
 static size_t chunk_rows(const dsvl_session *session, size_t n, uint64_t *spare, dsvl_error *err)
 {
-    const dsvl_decoder *decoder = session->decoder;
-    const bool expand = session->pass->expand;
-    size_t total = session->length + n, rows = n < CHUNK_ROWS ? n : CHUNK_ROWS;
-    uint64_t cache = (uint64_t)total * position_bytes(decoder), limit = session->model->options.max_memory,
-             need, keys;
-    uint64_t most = limit ? limit : cache + WORK_BYTES;
-    size_t least = limit ? 1 : LEAST_ROWS;
-    for (;; rows = (rows + 1) / 2) {
-        keys = expand ? dsvl_expanded_bytes(decoder, total, rows) : 0;
-        need = cache + dsvl_work_bytes(decoder, rows) + keys;
-        if (need <= most || rows <= least) break;
-    }
+    const size_t total = session->length + n;
+    const uint64_t limit = session->model->options.max_memory;
+    const uint64_t most = limit ? limit : unlimited(session->decoder, total);
+    size_t rows;
+    uint64_t keys;
+    const uint64_t need = fit_rows(session->decoder, session->length, n, session->pass->expand, most,
+                                   limit ? 1 : LEAST_ROWS, &rows, &keys);
     if (limit && need > limit) {
         dsvl_fail(err, DSVL_E_LIMIT,
                   "a sequence of %zu tokens needs %.1f MB of cache and work, over the limit of %.1f MB: "
@@ -183,6 +206,13 @@ static int run_chunk(dsvl_session *session, size_t n, size_t past, dsvl_error *e
     return failed;
 }
 
+void dsvl_session_embed(const dsvl_session *session, int32_t id, float *row)
+{
+    const kern_weight *w = &session->decoder->embed;
+    const size_t bytes = (size_t)w->cols * (w->dtype == KERN_F32 ? 4 : 2);
+    kern_widen(session->pass->kern, row, (const char *)w->data + (size_t)id * bytes, w->dtype, w->cols);
+}
+
 /* Append n rows: tokens, or (ids NULL) embeddings [n, width]. */
 static int feed(dsvl_session *session, const int32_t *ids, const float *embeddings, size_t n, dsvl_error *err)
 {
@@ -198,11 +228,8 @@ static int feed(dsvl_session *session, const int32_t *ids, const float *embeddin
     for (size_t done = 0; done < n; done += chunk) {
         size_t rows = n - done < chunk ? n - done : chunk;
         if (ids) {
-            size_t row = width * (decoder->embed.dtype == KERN_F32 ? 4 : 2);
-            const char *table = decoder->embed.data;
             for (size_t i = 0; i < rows; i++)
-                kern_widen(pass->kern, pass->work.hidden + i * width, table + (size_t)ids[done + i] * row,
-                           decoder->embed.dtype, (int64_t)width);
+                dsvl_session_embed(session, ids[done + i], pass->work.hidden + i * width);
         } else {
             memcpy(pass->work.hidden, embeddings + done * width, rows * width * sizeof(float));
         }

@@ -13,7 +13,7 @@ static void check_case(const fixture *f)
     dsvl_config config;
     size_t count = 0, unused = 0;
     CHECK_MSG(dsvl_config_read(&config, f->folder, &err) == 0, "%s", err.message);
-    dsvl_model *plan = dsvl_model_plan(&config, &err);
+    dsvl_model *plan = dsvl_model_plan(&config, DSVL_PART_VISION | DSVL_PART_DECODER, &err);
     dsvl_checkpoint *files = dsvl_checkpoint_open(f->folder, &err);
     CHECK_MSG(plan && files, "%s: %s", f->name, err.message);
     const dsvl_want *wants = plan ? dsvl_checkpoint_wants(plan->checkpoint, &count) : NULL;
@@ -43,7 +43,7 @@ static void memory_runs_out(void)
     for (long n = 1;; n++) {
         err = (dsvl_error){0};
         dsvl_alloc_fail_at(n);
-        dsvl_model *plan = dsvl_model_plan(&config, &err);
+        dsvl_model *plan = dsvl_model_plan(&config, DSVL_PART_VISION | DSVL_PART_DECODER, &err);
         dsvl_alloc_fail_at(0);
         dsvl_model_close(plan);
         if (plan) break;
