@@ -123,7 +123,9 @@ static json_t *memory_json(const dsvl_model *plan, uint64_t working)
 static json_t *report(const char *folder, const dsvl_config *config, const dsvl_checkpoint *files,
                       const dsvl_error *problem, dsvl_error *err)
 {
-    static const char *const names[DSVL_ARCH_COUNT] = {[DSVL_ARCH_VL2] = "DeepSeek-VL2"};
+    static const char *const names[DSVL_ARCH_COUNT] = {[DSVL_ARCH_VL2] = "DeepSeek-VL2",
+                                                       [DSVL_ARCH_VL] = "DeepSeek-VL",
+                                                       [DSVL_ARCH_VL_HYBRID] = "DeepSeek-VL with two towers"};
     static const char *const precisions[] = {"half or single precision", "quantized to 4 bits",
                                              "quantized to 8 bits"};
     const dsvl_decoder_config *c = &config->decoder;
