@@ -10,9 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/cli_metrics.h"
+#include "lib/alloc.h"
+
 bool cli_quiet, cli_verbose;
+const char *cli_log_format, *cli_metrics;
 static const char *program_name = "dsvl";
-static bool progress_shown;
+static bool progress_shown, log_json;
 
 int cli_status(dsvl_code code)
 {
@@ -38,7 +42,27 @@ int cli_status(dsvl_code code)
 
 /* ---- messages ---- */
 
-static void message(const char *format, va_list args)
+/* One line, so that a message is never torn by those of the pipe's other programs. */
+static void message_json(const char *level, const char *text)
+{
+    struct timespec now;
+    struct tm utc;
+    char date[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &utc));
+    char *clean = dsvl_utf8(text, strlen(text)), line[8192];
+    size_t n = (size_t)snprintf(line, sizeof line,
+                                "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"message\":\"",
+                                date, now.tv_nsec / 1000000, level, program_name);
+    for (const char *p = clean ? clean : ""; *p && n < sizeof line - 8; p++) {
+        if (*p == '"' || *p == '\\') line[n++] = '\\';
+        line[n++] = *p;
+    }
+    dsvl_dealloc(clean);
+    fprintf(stderr, "%.*s\"}\n", (int)n, line);
+}
+
+static void message(const char *level, const char *format, va_list args)
 {
     if (progress_shown) cli_progress_end();
     char text[2048];
@@ -46,14 +70,17 @@ static void message(const char *format, va_list args)
     for (char *p = text; *p; p++) { /* names and library texts may hold terminal controls */
         if ((unsigned char)*p < 32 || *p == 127) *p = ' ';
     }
-    fprintf(stderr, "%s: %s\n", program_name, text);
+    if (log_json)
+        message_json(level, text);
+    else
+        fprintf(stderr, "%s: %s\n", program_name, text);
 }
 
 void cli_error(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    message(format, args);
+    message("error", format, args);
     va_end(args);
 }
 
@@ -62,7 +89,7 @@ void cli_warn(const char *format, ...)
     if (cli_quiet) return;
     va_list args;
     va_start(args, format);
-    message(format, args);
+    message("warning", format, args);
     va_end(args);
 }
 
@@ -71,8 +98,25 @@ void cli_note(const char *format, ...)
     if (!cli_verbose) return;
     va_list args;
     va_start(args, format);
-    message(format, args);
+    message("note", format, args);
     va_end(args);
+}
+
+void cli_info(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    message("info", format, args);
+    va_end(args);
+}
+
+void cli_page_failed(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    message("error", format, args);
+    va_end(args);
+    cli_count("failures_total", NULL, 1);
 }
 
 int cli_fail(const dsvl_error *err)
@@ -85,10 +129,18 @@ int cli_usage(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    message(format, args);
+    message("error", format, args);
     va_end(args);
-    fprintf(stderr, "Try '%s --help'.\n", program_name);
+    if (!log_json) fprintf(stderr, "Try '%s --help'.\n", program_name);
     return CLI_USAGE;
+}
+
+int cli_log_choose(const char *format)
+{
+    log_json = strcmp(format, "json") == 0;
+    if (!log_json && strcmp(format, "text") != 0)
+        return cli_usage("--log-format takes text or json, not \"%s\"", format);
+    return CLI_OK;
 }
 
 /* ---- options ---- */
@@ -109,7 +161,8 @@ static void print_help(const cli_program *program)
     }
     printf("  %-30s%s\n  %-30s%s\n", "    --help", "print this and exit", "    --version",
            "print the version and exit");
-    printf("\nThe manual page %s(1) has examples and the exit statuses.\n", program->name);
+    printf("\nThe manual page %.*s(1) has examples and the exit statuses.\n",
+           (int)strcspn(program->name, " "), program->name);
 }
 
 static bool parse_size(const char *text, uint64_t *bytes)
@@ -241,6 +294,11 @@ int cli_parse(const cli_program *program, int argc, char **argv)
         else
             argv[operands++] = argv[i];
     }
+    if (cli_log_format && cli_log_choose(cli_log_format)) exit(CLI_USAGE);
+    if (cli_metrics && cli_metrics_begin(cli_metrics, program->name)) {
+        cli_error("cannot write the metrics to %s: %s", cli_metrics, strerror(errno));
+        exit(CLI_OUTPUT);
+    }
     return operands;
 }
 
@@ -257,6 +315,10 @@ void cli_progress(const char *unit, size_t done, size_t total)
 {
     static double begun, drawn;
     static int terminal = -1;
+    static char name[32];
+    snprintf(name, sizeof name, "%s_total", unit);
+    cli_count_set(name, NULL, done);
+    cli_metrics_tick();
     if (terminal < 0) terminal = isatty(STDERR_FILENO);
     if (!terminal || cli_quiet) return;
     double now = cli_seconds();
@@ -319,14 +381,17 @@ static int filter_record(cli_sink *sink, dsvl_record *record, dsvl_error *err)
 {
     dsvl_error page = {0};
     if (sink->kind && !dsvl_record_is(record, sink->kind)) return cli_emit(sink, record, err);
-    int status = sink->change ? sink->change(sink->user, record, &page) : sink->expand(sink->user, record, sink, &page);
+    int status = sink->change ? sink->change(sink->user, record, &page)
+                              : sink->expand(sink->user, record, sink, &page);
     if (status == 0) return sink->change ? cli_emit(sink, record, err) : 0;
     if (page.code == DSVL_E_IO) {
         *err = page;
         return -1;
     }
-    cli_error("%s", page.message);
-    return dsvl_record_to_error(record, stage_of(sink->program), &page, err) || cli_emit(sink, record, err) ? -1 : 0;
+    cli_page_failed("%s", page.message);
+    return dsvl_record_to_error(record, stage_of(sink->program), &page, err) || cli_emit(sink, record, err)
+               ? -1
+               : 0;
 }
 
 static int filter_all(cli_sink *sink, cli_input *input)

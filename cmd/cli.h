@@ -51,8 +51,21 @@ typedef struct cli_program {
 
 /* Options every program has; put CLI_COMMON into the table. */
 extern bool cli_quiet, cli_verbose;
+extern const char *cli_log_format, *cli_metrics;
 #define CLI_COMMON                                                                                           \
-    {"quiet", 'q', CLI_FLAG, &cli_quiet, NULL, "print errors only", 0, 0},                                   \
+    {"log-format",                                                                                           \
+     0,                                                                                                      \
+     CLI_STRING,                                                                                             \
+     &cli_log_format,                                                                                        \
+     "FORMAT",                                                                                               \
+     "messages as text (default) or json, an object a line",                                                 \
+     0,                                                                                                      \
+     0},                                                                                                     \
+        {"metrics",  0,                                                                                      \
+         CLI_STRING, &cli_metrics,                                                                           \
+         "FILE",     "keep counts and times of the run in FILE, for Prometheus",                             \
+         0,          0},                                                                                     \
+        {"quiet", 'q', CLI_FLAG, &cli_quiet, NULL, "print errors only", 0, 0},                               \
     {                                                                                                        \
         "verbose", 'v', CLI_FLAG, &cli_verbose, NULL, "say what is being done", 0, 0                         \
     }
@@ -63,8 +76,8 @@ extern bool cli_quiet, cli_verbose;
  * ignored, so that a closed pipe is an error like any other. */
 int cli_parse(const cli_program *program, int argc, char **argv);
 
-/* Messages on standard error: "dsvl-tile: report.pdf, page 3: ...". cli_error always, cli_warn unless
- * --quiet, cli_note with --verbose. */
+/* Messages on standard error: "dsvl-tile: report.pdf, page 3: ...", or a JSON object with time, level,
+ * program and message. cli_error always, cli_warn unless --quiet, cli_note with --verbose. */
 #if defined(__GNUC__)
 #define CLI_PRINTF __attribute__((format(printf, 1, 2)))
 #else
@@ -73,6 +86,11 @@ int cli_parse(const cli_program *program, int argc, char **argv);
 CLI_PRINTF void cli_error(const char *format, ...);
 CLI_PRINTF void cli_warn(const char *format, ...);
 CLI_PRINTF void cli_note(const char *format, ...);
+CLI_PRINTF void cli_info(const char *format, ...); /* what an option asked for, such as --stats: always */
+/* A page or document that failed: says so as cli_error does, and counts it. */
+CLI_PRINTF void cli_page_failed(const char *format, ...);
+/* --log-format, where cli_parse does not read it: CLI_OK or CLI_USAGE. */
+int cli_log_choose(const char *format);
 /* Print the error and return its exit status, so that `return cli_fail(&err)` ends a program. */
 int cli_fail(const dsvl_error *err);
 /* A usage mistake found after parsing: prints it with a hint at --help and returns CLI_USAGE. */
@@ -82,6 +100,11 @@ CLI_PRINTF int cli_usage(const char *format, ...);
  * 0: not known). Calls are cheap; lines are drawn a few times a second. */
 void cli_progress(const char *unit, size_t done, size_t total);
 void cli_progress_end(void);
+
+/* Counters of --metrics, "dsvl_NAME{label}": name as in "tiles_total", label as in "result=\"encoded\"" or
+ * NULL; both stay the caller's and must last. cli_progress counts its unit ("pages_total"). */
+void cli_count(const char *name, const char *label, uint64_t n);     /* adds n */
+void cli_count_set(const char *name, const char *label, uint64_t n); /* the count is n */
 
 double cli_seconds(void); /* monotonic clock */
 
@@ -105,12 +128,13 @@ void cli_input_skip(cli_input *input);
 typedef int (*cli_step_fn)(void *user, dsvl_record *record, dsvl_error *err);
 int cli_filter(const cli_program *program, cli_input *input, const char *kind, cli_step_fn step, void *user);
 
-/* The same for a step that makes any number of records of one: it hands each to cli_emit; the record that it was given
- * does not go on. */
+/* The same for a step that makes any number of records of one: it hands each to cli_emit; the record that it
+ * was given does not go on. */
 typedef struct cli_sink cli_sink;
 typedef int (*cli_expand_fn)(void *user, dsvl_record *record, cli_sink *sink, dsvl_error *err);
 int cli_emit(cli_sink *sink, const dsvl_record *record, dsvl_error *err);
-int cli_expand(const cli_program *program, cli_input *input, const char *kind, cli_expand_fn step, void *user);
+int cli_expand(const cli_program *program, cli_input *input, const char *kind, cli_expand_fn step,
+               void *user);
 
 /* Stamp a record as this stage leaves it: made_by ("dsvl-tile 0.1.0 --per=page") and seconds ("tile=0.004").
  * settings holds what changes the result, "" when nothing does. */

@@ -113,10 +113,10 @@ static int report(asker *a, const dsvl_source *source, const dsvl_question *ques
     a->failures++;
     const char *document = json_string_value(source->document);
     if (source->page)
-        cli_error("%s, page %lld: %s: %s", document ? document : "?",
-                  (long long)json_integer_value(source->page), stage, message);
+        cli_page_failed("%s, page %lld: %s: %s", document ? document : "?",
+                        (long long)json_integer_value(source->page), stage, message);
     else
-        cli_error("%s: %s: %s", document ? document : "conversation", stage, message);
+        cli_page_failed("%s: %s: %s", document ? document : "conversation", stage, message);
     if (options.text) return 0;
     return write_line_take(
         dsvl_answer_error_line(source, question ? question->id : NULL, stage, message, err), err);
@@ -259,6 +259,8 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
                               : write_line(&answer, options.stream ? strlen(text) : 0, err);
     json_decref(cells);
     dsvl_dealloc(text);
+    cli_count("tokens_total", "kind=\"prompt\"", tokens);
+    cli_count("tokens_total", "kind=\"answer\"", generation->count);
     return status;
 }
 

@@ -61,7 +61,7 @@ typedef struct encoder {
 static int fail_page(page *p, const dsvl_error *cause, dsvl_error *err)
 {
     p->count = 0;
-    cli_error("%s", cause->message);
+    cli_page_failed("%s", cause->message);
     return dsvl_record_to_error(p->record, "encode", cause, err);
 }
 
@@ -166,6 +166,8 @@ static int take_tiles(encoder *e, page *p, dsvl_error *err)
     p->count = (long)t->shape[0];
     e->tiles += (size_t)p->count;
     e->fresh += (size_t)p->fresh;
+    cli_count("tiles_total", "result=\"encoded\"", (uint64_t)p->fresh);
+    cli_count("tiles_total", "result=\"known\"", (uint64_t)(p->count - p->fresh));
     dsvl_record_drop(p->record, "tiles"); /* the cache has them */
     return 0;
 }
@@ -295,14 +297,11 @@ static int run(encoder *e, cli_input *input, dsvl_error *err)
 static void print_stats(const encoder *e)
 {
     const size_t known = e->tiles - e->fresh;
-    cli_progress_end();
-    fprintf(stderr,
-            "%s: %zu pages, %zu tiles, %zu encoded, %zu (%.1f %%) equal to one encoded before; %.2f s in the "
-            "tower, %.2f "
-            "tiles/s\n",
-            program.name, e->done, e->tiles, e->fresh, known,
-            e->tiles ? 100.0 * (double)known / (double)e->tiles : 0, e->seconds,
-            e->seconds > 0 ? (double)e->fresh / e->seconds : 0);
+    cli_info(
+        "%zu pages, %zu tiles, %zu encoded, %zu (%.1f %%) equal to one encoded before; %.2f s in the tower, "
+        "%.2f tiles/s",
+        e->done, e->tiles, e->fresh, known, e->tiles ? 100.0 * (double)known / (double)e->tiles : 0,
+        e->seconds, e->seconds > 0 ? (double)e->fresh / e->seconds : 0);
 }
 
 /* --max-memory is shared out: an eighth remembers tiles, a quarter holds those that wait, the rest is the

@@ -70,7 +70,7 @@ static int report(job *j, const dsvl_page_origin *origin, dsvl_error *cause, dsv
 {
     char place[256];
     dsvl_error_prefix(cause, "%s: ", dsvl_page_origin_place(origin, place));
-    cli_error("%s", cause->message);
+    cli_page_failed("%s", cause->message);
     j->failed++;
     dsvl_record *record = dsvl_page_record_failed(origin, "rasterize", cause, err);
     if (!record) return -1;

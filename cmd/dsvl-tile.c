@@ -89,7 +89,7 @@ static int failed(tiler *t, dsvl_error *cause, dsvl_record **record, dsvl_error 
         return -1;
     }
     dsvl_error_prefix(cause, "%s: ", dsvl_page_origin_place(&t->origin, place));
-    cli_error("%s", cause->message);
+    cli_page_failed("%s", cause->message);
     *record = dsvl_page_record_failed(&t->origin, "tile", cause, err);
     return *record ? 1 : -1;
 }
@@ -153,7 +153,7 @@ static int next_file(tiler *t, dsvl_record **record, dsvl_error *err)
     }
     if (n < 0) { /* it cannot be read: the other files can */
         cli_input_skip(t->input);
-        cli_error("%s", cause.message);
+        cli_page_failed("%s", cause.message);
         *record = dsvl_page_record_failed(&t->origin, "tile", &cause, err);
         return *record ? 1 : -1;
     }
@@ -284,7 +284,7 @@ static int put_take(tiler *t, dsvl_record *record, bool crop, dsvl_error *err)
     int status = 0;
     if (is_image(record) && cut(t, record, crop, &page)) {
         dsvl_error_prefix(&page, "%s: ", dsvl_record_place(record, place));
-        cli_error("%s", page.message);
+        cli_page_failed("%s", page.message);
         status = dsvl_record_to_error(record, "tile", &page, err);
     }
     if (!status) status = dsvl_writer_put(t->writer, record, err);

@@ -53,10 +53,29 @@ static const struct option_route {
     {"no-times", 0, ANSWER, NULL, "leave out how long things took"},
     {"text", 0, ANSWER, NULL, "print the answers alone"},
     {"stream", 0, ANSWER, NULL, "show text as it comes"},
+    {"log-format", 0, ALL, "FORMAT", "messages as text (default) or json, an object a line"},
+    {"metrics", 0, ANSWER, "FILE", "keep counts and times of the last stage in FILE, for Prometheus"},
     {"quiet", 'q', ALL, NULL, "print errors only"},
     {"verbose", 'v', ALL, NULL, "say what is being done"},
 };
 enum { ROUTES = sizeof routes / sizeof *routes, MAX_ARGS = 4096 };
+/* What dsvl itself looks at of what it passes on; NULL: the command line does not say it. */
+static struct {
+    const char *model, *prompt, *prompts, *per, *dpi, *scale_to;
+} asked;
+static const struct {
+    const char *name;
+    void *target;
+} noticed[] = {{"model", &asked.model},
+               {"prompt", &asked.prompt},
+               {"prompts", &asked.prompts},
+               {"per", &asked.per},
+               {"dpi", &asked.dpi},
+               {"scale-to", &asked.scale_to},
+               {"log-format", &cli_log_format},
+               {"quiet", &cli_quiet},
+               {"verbose", &cli_verbose}};
+
 /* Pages that are cut up are drawn so that print of so many points need not be enlarged, within reason. */
 enum { SMALL_PRINT = 9, DPI_LEAST = 150, DPI_MOST = 400 };
 
@@ -65,8 +84,6 @@ typedef struct pipeline {
     int argc[STAGES];
     int skipped; /* stages that this run does without */
     pid_t pid[STAGES];
-    const char *model, *prompt, *prompts, *per; /* as the command line says; NULL: nothing */
-    bool sized;                                 /* it says how large pages are drawn */
 } pipeline;
 
 /* The folder this program stands in; the stages stand beside it. */
@@ -104,62 +121,50 @@ static void give(pipeline *line, int stages, char *argument)
     }
 }
 
-static const struct option_route *find_route(const char *argument)
+/* The options as cli_parse takes them. */
+static void make_options(cli_option options[ROUTES])
 {
+    static const char *values[ROUTES];
+    static bool flags[ROUTES];
     for (int i = 0; i < ROUTES; i++) {
-        size_t n = strlen(routes[i].name);
-        if (argument[1] == '-' ? strncmp(argument + 2, routes[i].name, n) == 0 &&
-                                     (argument[2 + n] == '\0' || argument[2 + n] == '=')
-                               : routes[i].letter && argument[1] == routes[i].letter) {
-            return &routes[i];
+        const struct option_route *r = &routes[i];
+        void *target = r->argument ? (void *)&values[i] : (void *)&flags[i];
+        for (size_t k = 0; k < sizeof noticed / sizeof *noticed; k++) {
+            if (strcmp(r->name, noticed[k].name) == 0) target = noticed[k].target;
         }
+        options[i] = (cli_option){
+            r->name, r->letter, r->argument ? CLI_STRING : CLI_FLAG, target, r->argument, r->help, 0, 0};
     }
-    return NULL;
 }
 
-static int print_ask_help(void)
+/* Options go on as "--name=value", so that no value can be taken for an option. */
+static void give_options(pipeline *line, const cli_option options[ROUTES])
 {
-    printf("Usage: dsvl ask [OPTION...] FILE... PROMPT\n"
-           "Ask a question of every page of PDF, TIFF, JPEG and PNG files; answers are JSON Lines.\n\n");
     for (int i = 0; i < ROUTES; i++) {
-        char left[64], letter[8] = "    ";
-        if (routes[i].letter) snprintf(letter, sizeof letter, "-%c, ", routes[i].letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, routes[i].name, routes[i].argument ? " " : "",
-                 routes[i].argument ? routes[i].argument : "");
-        printf("  %-32s%s\n", left, routes[i].help);
+        const cli_option *o = &options[i];
+        const char *value = o->argument ? *(const char **)o->target : "";
+        if (o->argument ? !value : !*(const bool *)o->target) continue;
+        char *argument = NULL; /* kept to the end */
+        if (asprintf(&argument, "--%s%s%s", o->name, o->argument ? "=" : "", value) < 0) {
+            cli_error("out of memory");
+            exit(CLI_RESOURCE);
+        }
+        give(line, routes[i].stages, argument);
     }
-    printf("\nThe manual page dsvl(1) has examples and the exit statuses.\n");
-    return fflush(stdout) ? CLI_OUTPUT : CLI_OK;
-}
-
-/* What the choice of stages depends on. value: NULL where the option's own argument holds it. */
-static void notice(pipeline *line, const struct option_route *route, const char *argument, const char *value)
-{
-    const struct {
-        const char *name, **value;
-    } noticed[] = {
-        {"model", &line->model}, {"prompt", &line->prompt}, {"prompts", &line->prompts}, {"per", &line->per}};
-    if (!value) value = argument[1] == '-' ? argument + 3 + strlen(route->name) : argument + 2;
-    for (size_t i = 0; i < sizeof noticed / sizeof *noticed; i++) {
-        if (strcmp(route->name, noticed[i].name) == 0) *noticed[i].value = value;
-    }
-    if (strcmp(route->name, "dpi") == 0 || strcmp(route->name, "scale-to") == 0) line->sized = true;
-    if (strcmp(route->name, "verbose") == 0) cli_verbose = true;
-    if (strcmp(route->name, "quiet") == 0) cli_quiet = true;
 }
 
 /* Regions help where the prompt says which parts of a page it is about and the model at which size it reads
  * type best; dsvl-regions then decides for each page. The folder is read again, and its faults are told, by
  * the stages themselves. */
-static const dsvl_task *find_task(const pipeline *line, int *em)
+static const dsvl_task *find_task(int *em)
 {
     dsvl_error err = {0};
     dsvl_config config = {0};
-    const dsvl_task *task = line->prompt && !line->prompts ? dsvl_task_of(line->prompt) : NULL;
-    char *folder = line->model ? dsvl_strdup(line->model) : dsvl_model_default_folder(&err);
+    const dsvl_task *task = asked.prompt && !asked.prompts ? dsvl_task_of(asked.prompt) : NULL;
+    char *folder = asked.model ? dsvl_strdup(asked.model) : dsvl_model_default_folder(&err);
     if (folder && dsvl_config_read(&config, folder, &err) == 0) *em = config.preferred_em_px;
     dsvl_free(folder);
-    if (line->per && strcmp(line->per, "page") != 0)
+    if (asked.per && strcmp(asked.per, "page") != 0)
         cli_note("pages are shown whole: the question is about documents");
     else if (*em <= 0)
         cli_note("pages are shown whole: the model does not say which type size it prefers");
@@ -174,7 +179,7 @@ static void choose_regions(pipeline *line)
 {
     static char kinds[64], dpi[32], if_needed[] = "--if-needed";
     int em = 0;
-    const dsvl_task *task = find_task(line, &em);
+    const dsvl_task *task = find_task(&em);
     if (!task) {
         line->skipped = REGIONS;
         return;
@@ -184,7 +189,7 @@ static void choose_regions(pipeline *line)
     give(line, REGIONS, if_needed);
     cli_note("pages are cut into regions (%s) where their type would be too small for the model",
              task->kinds);
-    if (line->sized) return;
+    if (asked.dpi || asked.scale_to) return;
     const int n = em * 72 / SMALL_PRINT;
     snprintf(dpi, sizeof dpi, "--dpi=%d", n < DPI_LEAST ? DPI_LEAST : n > DPI_MOST ? DPI_MOST : n);
     give(line, RASTERIZE, dpi);
@@ -193,36 +198,21 @@ static void choose_regions(pipeline *line)
 /* Route the command line to the stages. Returns -1, or the exit status to end with. */
 static int route(pipeline *line, int argc, char **argv)
 {
-    static char dash_p[] = "-p", dashes[] = "--";
-    bool options = true;
-    int operands = 0;
-    for (int i = 0; i < argc; i++) {
-        if (options && strcmp(argv[i], "--") == 0) {
-            options = false;
-        } else if (options && strcmp(argv[i], "--help") == 0) {
-            return print_ask_help();
-        } else if (options && argv[i][0] == '-' && argv[i][1]) {
-            const struct option_route *r = find_route(argv[i]);
-            if (!r) return cli_usage("there is no option %s", argv[i]);
-            give(line, r->stages, argv[i]);
-            bool value_follows = r->argument && (argv[i][1] == '-' ? !strchr(argv[i], '=') : !argv[i][2]);
-            if (value_follows && i + 1 == argc)
-                return cli_usage("%s needs a value: %s", argv[i], r->argument);
-            notice(line, r, argv[i], value_follows ? argv[i + 1] : NULL);
-            if (value_follows) give(line, r->stages, argv[++i]);
-        } else {
-            argv[operands++] = argv[i];
-        }
+    static cli_option options[ROUTES];
+    static char dashes[] = "--";
+    const cli_program program = {
+        "dsvl ask", "[OPTION...] FILE... PROMPT",
+        "Ask a question of every page of PDF, TIFF, JPEG and PNG files; answers are JSON Lines.", options,
+        ROUTES};
+    make_options(options);
+    int files = cli_parse(&program, argc, argv);
+    if (asked.prompt || asked.prompts) {
+        if (files < 1) return cli_usage("no file is named");
+    } else {
+        if (files < 2) return cli_usage("dsvl ask takes files and, last, a prompt");
+        asked.prompt = argv[--files];
     }
-    const bool prompt_given = line->prompt || line->prompts;
-    int files = operands - !prompt_given;
-    if (files < 1)
-        return cli_usage(prompt_given ? "no file is named" : "dsvl ask takes files and, last, a prompt");
-    if (!prompt_given) {
-        line->prompt = argv[operands - 1];
-        give(line, ANSWER, dash_p);
-        give(line, ANSWER, argv[operands - 1]);
-    }
+    give_options(line, options);
     choose_regions(line);
     give(line, RASTERIZE, dashes);
     for (int i = 0; i < files; i++) give(line, RASTERIZE, argv[i]);
@@ -308,7 +298,7 @@ int main(int argc, char **argv)
         cli_error("cannot find my own folder through /proc/self/exe");
         return CLI_INTERNAL;
     }
-    if (strcmp(name, "ask") == 0) return ask(folder, argc - 2, argv + 2);
+    if (strcmp(name, "ask") == 0) return ask(folder, argc - 1, argv + 1);
     if (strchr(name, '/')) return cli_usage("there is no stage \"%s\"", name);
     return run_stage(folder, name, argv + 1);
 }
