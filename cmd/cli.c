@@ -15,6 +15,7 @@
 
 bool cli_quiet, cli_verbose;
 const char *cli_log_format, *cli_metrics;
+uint64_t cli_max_memory;
 static const char *program_name = "dsvl";
 static bool progress_shown, log_json;
 
@@ -299,6 +300,7 @@ int cli_parse(const cli_program *program, int argc, char **argv)
         cli_error("cannot write the metrics to %s: %s", cli_metrics, strerror(errno));
         exit(CLI_OUTPUT);
     }
+    dsvl_alloc_limit(cli_max_memory);
     return operands;
 }
 

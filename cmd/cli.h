@@ -70,6 +70,14 @@ extern const char *cli_log_format, *cli_metrics;
         "verbose", 'v', CLI_FLAG, &cli_verbose, NULL, "say what is being done", 0, 0                         \
     }
 
+/* For programs that make no plan by it: what would exceed the limit fails, and with it the page. */
+extern uint64_t cli_max_memory;
+#define CLI_MEMORY                                                                                           \
+    {                                                                                                        \
+        "max-memory", 0, CLI_SIZE, &cli_max_memory, "SIZE",                                                  \
+            "limit of the working memory: a page that needs more fails", 0, 0                                \
+    }
+
 /* Parse options (GNU style: --name=VALUE, --name VALUE, -nVALUE, "--" ends them; operands may stand between),
  * in place: argv[0 .. result) are the operands. --help and --version print to standard output and exit 0; a
  * mistake prints what is wrong to standard error and exits 2. Also sets up what a program needs: SIGPIPE is

@@ -216,7 +216,7 @@ static const cli_option verify_options[] = {
     CLI_COMMON,
 };
 
-/* Tiles as dsvl-tile cuts them. */
+/* Tiles as dsvl-tile cuts them where it is not told otherwise. */
 static int cut(const dsvl_processor_config *processor, const dsvl_tensor *image, bool crop,
                dsvl_tensor *tiles, dsvl_error *err)
 {
@@ -224,7 +224,7 @@ static int cut(const dsvl_processor_config *processor, const dsvl_tensor *image,
     const dsvl_picture picture = {image->data, (size_t)width * 3, width, height, 3};
     dsvl_tile_plan plan;
     if (dsvl_tiling_plan(&plan, processor, width, height, crop, err)) return -1;
-    return dsvl_tiling_cut(tiles, &plan, processor, &picture, DSVL_PILLOW_13_0, err);
+    return dsvl_tiling_cut(tiles, &plan, processor, &picture, DSVL_PILLOW_9_3, err);
 }
 
 static void print_stage(void *user, const dsvl_stage *stage)

@@ -46,6 +46,7 @@ static const cli_option option_table[] = {
      "records (default) or ppm: P6 pictures one after the other", 0, 0},
     {"max-pixels", 0, CLI_SIZE, &render.max_pixels, "N", "refuse pages with more pixels (default 200000000)",
      0, 0},
+    CLI_MEMORY,
     CLI_COMMON,
 };
 static const cli_program program = {

@@ -29,6 +29,7 @@ static const cli_option option_table[] = {
      "of text, table, figure: these; all of a page that has none of them", 0, 0},
     {"if-needed", 0, CLI_FLAG, &options.if_needed, NULL,
      "pass pages whole that the model reads well as they are", 0, 0},
+    CLI_MEMORY,
     CLI_COMMON,
 };
 static const cli_program program = {

@@ -28,6 +28,7 @@ static const cli_option option_table[] = {
     {"max-pixels", 0, CLI_INT, &options.max_pixels, "N", "refuse larger pictures (default 200000000)", 1,
      1e9},
     CLI_CACHE,
+    CLI_MEMORY,
     CLI_COMMON,
 };
 static const cli_program program = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/alloc.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,6 +13,15 @@ enum { ALIGNMENT = 64 };
 
 /* Fault injection: allocations are counted from 1 since the last dsvl_alloc_fail_at; fail_from 0 is off. */
 static atomic_long fail_from, counted;
+
+/* Bytes held by blocks of ours, as the allocator rounds them. */
+static atomic_llong held;
+static atomic_size_t limit;
+
+void dsvl_alloc_limit(size_t bytes)
+{
+    atomic_store(&limit, bytes);
+}
 
 void dsvl_alloc_fail_at(long n)
 {
@@ -44,7 +54,11 @@ void *dsvl_alloc(size_t count, size_t size)
     if (injected_failure() || __builtin_mul_overflow(count, size, &bytes)) return NULL;
     if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
     bytes = bytes == 0 ? ALIGNMENT : (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return aligned_alloc(ALIGNMENT, bytes);
+    const size_t most = atomic_load(&limit);
+    if (most && (bytes > most || atomic_load(&held) > (long long)(most - bytes))) return NULL;
+    void *block = aligned_alloc(ALIGNMENT, bytes);
+    if (block) atomic_fetch_add(&held, (long long)malloc_usable_size(block));
+    return block;
 }
 
 void *dsvl_alloc_zero(size_t count, size_t size)
@@ -60,7 +74,7 @@ void *dsvl_realloc(void *block, size_t old_count, size_t count, size_t size)
     if (!next) return NULL;
     size_t keep = old_count < count ? old_count : count;
     if (block && keep) memcpy(next, block, keep * size);
-    free(block);
+    dsvl_dealloc(block);
     return next;
 }
 
@@ -80,6 +94,7 @@ char *dsvl_strdup(const char *text)
 
 void dsvl_dealloc(void *block)
 {
+    if (block) atomic_fetch_sub(&held, (long long)malloc_usable_size(block));
     free(block);
 }
 

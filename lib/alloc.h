@@ -21,6 +21,10 @@ void dsvl_dealloc(void *block); /* NULL-safe */
  */
 bool dsvl_grow(void **block, size_t *capacity, size_t need, size_t size);
 
+/* Let the blocks that are held take at most this many bytes; what would exceed it fails like any allocation.
+ * 0: no limit. */
+void dsvl_alloc_limit(size_t bytes);
+
 /* Tests: make the n-th allocation from now (1 = the next) and all after it fail; 0 switches this off.
  * The environment variable DSVL_FAIL_ALLOC does the same for a program built with -DDSVL_TEST_HOOKS. */
 void dsvl_alloc_fail_at(long n);

@@ -231,14 +231,14 @@ dsvl_decoder *dsvl_decoder_bind(dsvl_checkpoint *checkpoint, const dsvl_config *
     const dsvl_stems *stems = dsvl_stems_of(config);
     if (bind(checkpoint, stems->decoder, model_table, ENTRIES(model_table), 0, dims, decoder, err))
         goto failed;
+    for (int k = 0; k < c->layers; k++)
+        if (bind_layer(decoder, k, checkpoint, stems->decoder, dims, err)) goto failed;
     if (c->tied) {
         dsvl_checkpoint_ignore(checkpoint, stems->head); /* a copy of the embeddings, when it is there */
         decoder->head = decoder->embed;
     } else if (bind(checkpoint, stems->head, head_table, 1, 0, dims, decoder, err)) {
         goto failed;
     }
-    for (int k = 0; k < c->layers; k++)
-        if (bind_layer(decoder, k, checkpoint, stems->decoder, dims, err)) goto failed;
     for (int i = 0; i < DSVL_STEM_PREFIXES && stems->decoder_parts[i]; i++)
         if (dsvl_checkpoint_surplus(checkpoint, stems->decoder_parts[i], err)) goto failed;
     return decoder;

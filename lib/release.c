@@ -17,9 +17,26 @@ enum {
     TINY_TILE = 76
 }; /* five patches of 14 and, as in the released towers, 6 pixels that no patch has */
 
-static const char vl2_vision[] =
-    "{'layers': 27, 'mlp_ratio': 3.7362, 'model_name': 'siglip_so400m_patch14_384', 'model_type': 'vision', "
-    "'patch_size': 14, 'width': 1152}";
+/* The files of DeepSeek-VL2 but for its language_config; 0 stands for the candidate resolutions. */
+#define VL2_CONFIG(language, width)                                                                          \
+    "{'candidate_resolutions': 0, 'global_view_pos': 'head', 'language_config': " language                   \
+    ", 'model_type': 'deepseek_vl_v2', 'projector_config': {'model_type': 'mlp_projector', "                 \
+    "'n_embed': " width "}, 'tile_tag': '2D', 'torch_dtype': 'bfloat16', 'transformers_version': '4.38.2', " \
+    "'vision_config': {'layers': "                                                                           \
+    "27, 'mlp_ratio': 3.7362, 'model_name': 'siglip_so400m_patch14_384', 'model_type': 'vision', "           \
+    "'patch_size': 14, "                                                                                     \
+    "'width': 1152}}"
+static const dsvl_release_file vl2_files[] = {
+    {"processor_config.json",
+     "{'add_special_token': false, 'candidate_resolutions': 0, 'downsample_ratio': "
+     "2, 'ignore_id': -100, 'image_mean': "
+     "[0.5, 0.5, 0.5], 'image_std': [0.5, 0.5, 0.5], 'image_token': '<image>', "
+     "'mask_prompt': false, 'normalize': true, "
+     "'pad_token': '<\xef\xbd\x9c\xe2\x96\x81pad\xe2\x96\x81\xef\xbd\x9c>', "
+     "'patch_size': 14, 'processor_class': "
+     "'DeepseekVLV2Processor', 'sft_format': 'deepseek'}",
+     NULL},
+    {NULL, NULL, NULL}};
 /* Scaled down: sizes that a group of 128 divides, and one, as there, that it does not (the tower's 239). */
 static const char vl2_tiny[] =
     "{'language_config': {'hidden_size': 128, 'intermediate_size': 320, 'moe_intermediate_size': 128, "
@@ -33,30 +50,49 @@ static const char vl2_tiny_latent[] =
     "'qk_rope_head_dim': 16, 'v_head_dim': 32}, 'projector_config': {'input_dim': 64, 'n_embed': 128}, "
     "'vision_config': {'heads': 2, 'image_size': 76, 'layers': 2, 'width': 64}}";
 
+/* The attention pool at the end of SigLIP: no model of the family reaches it. */
+#define ATTENTION_POOL                                                                                       \
+    {0, "latent", 3, {1, 1, DSVL_DIM_WIDTH}}, {0, "q.weight", 2, {DSVL_DIM_WIDTH, DSVL_DIM_WIDTH}},          \
+        {0, "q.bias", 1, {DSVL_DIM_WIDTH}}, {0, "kv.weight", 2, {DSVL_DIM_KV, DSVL_DIM_WIDTH}},              \
+        {0, "kv.bias", 1, {DSVL_DIM_KV}}, {0, "proj.weight", 2, {DSVL_DIM_WIDTH, DSVL_DIM_WIDTH}},           \
+        {0, "proj.bias", 1, {DSVL_DIM_WIDTH}}, {0, "norm.weight", 1, {DSVL_DIM_WIDTH}},                      \
+        {0, "norm.bias", 1, {DSVL_DIM_WIDTH}}, {0, "mlp.fc1.weight", 2, {DSVL_DIM_MLP, DSVL_DIM_WIDTH}},     \
+        {0, "mlp.fc1.bias", 1, {DSVL_DIM_MLP}}, {0, "mlp.fc2.weight", 2, {DSVL_DIM_WIDTH, DSVL_DIM_MLP}},    \
+    {                                                                                                        \
+        0, "mlp.fc2.bias", 1,                                                                                \
+        {                                                                                                    \
+            DSVL_DIM_WIDTH                                                                                   \
+        }                                                                                                    \
+    }
+static const dsvl_unused_tensor pool[] = {ATTENTION_POOL, {0, NULL, 0, {0}}};
 static const dsvl_release releases[] = {
     {.name = "deepseek-vl2-tiny",
-     .config = "{'architectures': ['DeepseekV2ForCausalLM'], 'auto_map': {'AutoConfig': "
-               "'configuration_deepseek.DeepseekV2Config', 'AutoModel': 'modeling_deepseek.DeepseekV2Model', "
-               "'AutoModelForCausalLM': 'modeling_deepseek.DeepseekV2ForCausalLM'}, 'bos_token_id': 0, "
-               "'eos_token_id': "
-               "1, 'first_k_dense_replace': 1, 'hidden_size': 1280, 'intermediate_size': 6848, "
-               "'kv_lora_rank': null, "
-               "'lm_head': true, 'max_position_embeddings': 4096, 'model_type': 'deepseek_v2', "
-               "'moe_intermediate_size': 896, 'n_group': 1, 'n_routed_experts': 64, 'n_shared_experts': 2, "
-               "'num_attention_heads': 10, 'num_experts_per_tok': 6, 'num_hidden_layers': 12, "
-               "'num_key_value_heads': "
-               "10, 'q_lora_rank': null, 'qk_nope_head_dim': 0, 'qk_rope_head_dim': 0, 'rm_head': false, "
-               "'topk_group': 1, 'topk_method': 'greedy', 'torch_dtype': 'bfloat16', 'use_mla': false, "
-               "'v_head_dim': "
-               "0, 'vocab_size': 129280}",
+     .config = VL2_CONFIG(
+         "{'architectures': ['DeepseekV2ForCausalLM'], 'auto_map': {'AutoConfig': "
+         "'configuration_deepseek.DeepseekV2Config', 'AutoModel': 'modeling_deepseek.DeepseekV2Model', "
+         "'AutoModelForCausalLM': 'modeling_deepseek.DeepseekV2ForCausalLM'}, 'bos_token_id': 0, "
+         "'eos_token_id': "
+         "1, 'first_k_dense_replace': 1, 'hidden_size': 1280, 'intermediate_size': 6848, "
+         "'kv_lora_rank': null, "
+         "'lm_head': true, 'max_position_embeddings': 4096, 'model_type': 'deepseek_v2', "
+         "'moe_intermediate_size': 896, 'n_group': 1, 'n_routed_experts': 64, 'n_shared_experts': 2, "
+         "'num_attention_heads': 10, 'num_experts_per_tok': 6, 'num_hidden_layers': 12, "
+         "'num_key_value_heads': "
+         "10, 'q_lora_rank': null, 'qk_nope_head_dim': 0, 'qk_rope_head_dim': 0, 'rm_head': false, "
+         "'topk_group': 1, 'topk_method': 'greedy', 'torch_dtype': 'bfloat16', 'use_mla': false, "
+         "'v_head_dim': "
+         "0, 'vocab_size': 129280}",
+         "1280"),
+     .settings = vl2_files,
      .tiny = vl2_tiny,
      .dtype = DSVL_BF16,
      .shards = {GIB8, 0, 6},
      .files = 1,
-     .tokens = 128815,
-     .tiny_tokens = 480},
+     .unused = pool,
+     .ids = {128815, 0},
+     .tiny_ids = {480, 0}},
     {.name = "deepseek-vl2-small",
-     .config =
+     .config = VL2_CONFIG(
          "{'architectures': ['DeepseekV2ForCausalLM'], 'bos_token_id': 100000, 'eos_token_id': 100001, "
          "'first_k_dense_replace': 1, 'hidden_size': 2048, 'intermediate_size': 10944, 'kv_lora_rank': 512, "
          "'lm_head': true, 'max_position_embeddings': 4096, 'model_type': 'deepseek_v2', "
@@ -66,14 +102,17 @@ static const dsvl_release releases[] = {
          "16, 'q_lora_rank': null, 'qk_nope_head_dim': 128, 'qk_rope_head_dim': 64, 'rm_head': false, "
          "'topk_group': 1, 'topk_method': 'greedy', 'torch_dtype': 'bfloat16', 'v_head_dim': 128, "
          "'vocab_size': 102400}",
+         "2048"),
+     .settings = vl2_files,
      .tiny = vl2_tiny_latent,
      .dtype = DSVL_BF16,
      .shards = {GIB8, 0, 6},
      .files = 4,
-     .tokens = 100002,
-     .tiny_tokens = 480},
+     .unused = pool,
+     .ids = {100002, 100000},
+     .tiny_ids = {480, 478}},
     {.name = "deepseek-vl2",
-     .config =
+     .config = VL2_CONFIG(
          "{'architectures': ['DeepseekV2ForCausalLM'], 'bos_token_id': 0, 'eos_token_id': 1, "
          "'first_k_dense_replace': 1, 'hidden_size': 2560, 'intermediate_size': 12288, 'kv_lora_rank': 512, "
          "'lm_head': true, 'max_position_embeddings': 4096, 'model_type': 'deepseek_v2', "
@@ -82,13 +121,16 @@ static const dsvl_release releases[] = {
          "'qk_rope_head_dim': 64, 'rm_head': false, 'routed_scaling_factor': 2.0, 'scoring_func': 'sigmoid', "
          "'topk_group': 1, 'topk_method': 'noaux_tc', 'torch_dtype': 'bfloat16', 'v_head_dim': 128, "
          "'vocab_size': 129280}",
+         "2560"),
+     .settings = vl2_files,
      .tiny = vl2_tiny_latent,
      .dtype = DSVL_BF16,
      .shards = {GIB8, 0, 6},
      .files = 8,
      .second_layer = 15,
-     .tokens = 128815,
-     .tiny_tokens = 480},
+     .unused = pool,
+     .ids = {128815, 0},
+     .tiny_ids = {480, 0}},
 };
 
 const dsvl_release *dsvl_release_at(size_t i)
@@ -102,29 +144,6 @@ const dsvl_release *dsvl_release_find(const char *name)
         if (strcmp(releases[i].name, name) == 0) return &releases[i];
     }
     return NULL;
-}
-
-/* The attention pool at the end of SigLIP: no model of the family reaches it. */
-const dsvl_unused_tensor *dsvl_release_unused(const dsvl_release *release, size_t *count)
-{
-    static const dsvl_unused_tensor pool[] = {
-        {"vision.attn_pool.latent", 3, {1, 1, DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.q.weight", 2, {DSVL_DIM_WIDTH, DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.q.bias", 1, {DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.kv.weight", 2, {DSVL_DIM_KV, DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.kv.bias", 1, {DSVL_DIM_KV}},
-        {"vision.attn_pool.proj.weight", 2, {DSVL_DIM_WIDTH, DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.proj.bias", 1, {DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.norm.weight", 1, {DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.norm.bias", 1, {DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.mlp.fc1.weight", 2, {DSVL_DIM_MLP, DSVL_DIM_WIDTH}},
-        {"vision.attn_pool.mlp.fc1.bias", 1, {DSVL_DIM_MLP}},
-        {"vision.attn_pool.mlp.fc2.weight", 2, {DSVL_DIM_WIDTH, DSVL_DIM_MLP}},
-        {"vision.attn_pool.mlp.fc2.bias", 1, {DSVL_DIM_WIDTH}},
-    };
-    (void)release;
-    *count = sizeof pool / sizeof *pool;
-    return pool;
 }
 
 /* ---- the settings files ------------------------------------------------------------------------------ */
@@ -170,38 +189,33 @@ static void merge(json_t *into, json_t *from)
     }
 }
 
-static void scale_down(const dsvl_release *release, json_t *config)
+/* The settings of a file; scaled down, and with the candidates in their place. */
+static json_t *settings(const char *text, const char *tiny, bool scale)
 {
-    json_t *tiny = parse(release->tiny), *language = json_object_get(config, "language_config");
-    merge(config, tiny);
-    json_decref(tiny);
-    if (json_integer_value(json_object_get(language, "bos_token_id")) == 0) return;
-    json_object_set_new(language, "bos_token_id", json_integer(release->tiny_tokens - 2));
-    json_object_set_new(language, "eos_token_id", json_integer(release->tiny_tokens - 1));
+    json_t *value = parse(text);
+    if (scale && tiny) {
+        json_t *change = parse(tiny);
+        merge(value, change);
+        json_decref(change);
+    }
+    if (json_object_get(value, "candidate_resolutions"))
+        json_object_set_new(value, "candidate_resolutions", candidates(scale ? TINY_TILE : TILE));
+    return value;
 }
 
 json_t *dsvl_release_config(const dsvl_release *release, bool tiny)
 {
-    json_t *config =
-        json_pack("{s:o, s:s, s:o, s:s, s:{s:s}, s:s, s:s, s:s, s:o}", "candidate_resolutions",
-                  candidates(tiny ? TINY_TILE : TILE), "global_view_pos", "head", "language_config",
-                  parse(release->config), "model_type", "deepseek_vl_v2", "projector_config", "model_type",
-                  "mlp_projector", "tile_tag", "2D", "torch_dtype", "bfloat16", "transformers_version",
-                  "4.38.2", "vision_config", parse(vl2_vision));
-    if (!config) return NULL;
-    json_t *width = json_object_get(json_object_get(config, "language_config"), "hidden_size");
-    json_object_set(json_object_get(config, "projector_config"), "n_embed", width);
-    if (tiny) scale_down(release, config);
+    json_t *config = settings(release->config, release->tiny, tiny);
+    json_t *language = json_object_get(config, "language_config"),
+           *bos = json_object_get(language, "bos_token_id");
+    if (tiny && json_integer_value(bos) > 0) {
+        json_object_set_new(language, "bos_token_id", json_integer(release->tiny_ids.begin));
+        json_object_set_new(language, "eos_token_id", json_integer(release->tiny_ids.begin + 1));
+    }
     return config;
 }
 
-json_t *dsvl_release_processor(const dsvl_release *release, bool tiny)
+json_t *dsvl_release_settings(const dsvl_release_file *file, bool tiny)
 {
-    (void)release;
-    return json_pack("{s:b, s:o, s:i, s:i, s:[f, f, f], s:[f, f, f], s:s, s:b, s:b, s:s, s:i, s:s, s:s}",
-                     "add_special_token", 0, "candidate_resolutions", candidates(tiny ? TINY_TILE : TILE),
-                     "downsample_ratio", 2, "ignore_id", -100, "image_mean", 0.5, 0.5, 0.5, "image_std", 0.5,
-                     0.5, 0.5, "image_token", "<image>", "mask_prompt", 0, "normalize", 1, "pad_token",
-                     "<\xef\xbd\x9c\xe2\x96\x81pad\xe2\x96\x81\xef\xbd\x9c>", "patch_size", 14,
-                     "processor_class", "DeepseekVLV2Processor", "sft_format", "deepseek");
+    return settings(file->json, file->tiny, tiny);
 }

@@ -11,7 +11,8 @@
 
 /* A tensor that every file of a release holds and no model uses. */
 typedef struct dsvl_unused_tensor {
-    const char *name;
+    int prefix;       /* which of its layout's unused prefixes (lib/stems.h) */
+    const char *name; /* behind it */
     int rank;
     signed char dim[4]; /* DSVL_DIM_..., negative; or a number as it is */
 } dsvl_unused_tensor;
@@ -21,15 +22,30 @@ enum {
     DSVL_DIM_MLP = -3
 }; /* of the vision tower: width, 2*width, mlp */
 
+/* A file with settings, besides config.json. */
+typedef struct dsvl_release_file {
+    const char *name, *json;
+    const char *tiny; /* what the scaled-down model has instead; NULL: nothing */
+} dsvl_release_file;
+
+/* tokenizer.json: how many ids it has, and where the beginning and the end token stand; what the published
+ * processor adds comes behind. */
+typedef struct dsvl_release_ids {
+    int count, begin;
+} dsvl_release_ids;
+
 typedef struct dsvl_release {
-    const char *name;        /* "deepseek-vl2-tiny" */
-    const char *config;      /* what config.json has of its own; JSON with ' for " */
-    const char *tiny;        /* what the scaled-down model has instead */
-    dsvl_dtype dtype;        /* of every tensor */
-    dsvl_shards shards;      /* second: set from second_layer */
-    int second_layer;        /* the decoder layer whose first tensor begins a new file; 0: none */
-    int files;               /* with weights */
-    int tokens, tiny_tokens; /* ids in tokenizer.json; those that the published processor adds come behind */
+    const char *name;                  /* "deepseek-vl2-tiny" */
+    const char *config;                /* config.json, with ' for " */
+    const dsvl_release_file *settings; /* ended by a row without a name */
+    const char *tiny;                  /* what the scaled-down model has instead */
+    dsvl_dtype dtype;                  /* of every tensor */
+    dsvl_shards shards;                /* second: set from second_layer */
+    int second_layer;                  /* the decoder layer whose first tensor begins a new file; 0: none */
+    int files;                         /* with weights */
+    const dsvl_unused_tensor *unused;  /* ended by a row without a name */
+    const char *image_token; /* the last id of tokenizer.json; NULL: the published processor adds it */
+    dsvl_release_ids ids, tiny_ids;
 } dsvl_release;
 
 /* NULL when there is none of this name. */
@@ -37,14 +53,12 @@ const dsvl_release *dsvl_release_find(const char *name);
 /* The i-th; NULL past the last. */
 const dsvl_release *dsvl_release_at(size_t i);
 
-/* config.json and processor_config.json at true size or scaled down; owned, NULL: out of memory. */
+/* A file's settings at true size or scaled down; owned, NULL: out of memory. */
 json_t *dsvl_release_config(const dsvl_release *release, bool tiny);
-json_t *dsvl_release_processor(const dsvl_release *release, bool tiny);
-/* release_tokenizer.c: tokenizer.json with this many ids, beginning and end token first or last; and its
- * settings. */
-json_t *dsvl_release_tokenizer(int tokens, bool specials_first);
+json_t *dsvl_release_settings(const dsvl_release_file *file, bool tiny);
+/* release_tokenizer.c: tokenizer.json and what belongs to it. */
+json_t *dsvl_release_tokenizer(const dsvl_release *release, bool tiny);
 json_t *dsvl_release_tokenizer_config(void);
 json_t *dsvl_release_special_tokens(void);
-const dsvl_unused_tensor *dsvl_release_unused(const dsvl_release *release, size_t *count);
 
 #endif

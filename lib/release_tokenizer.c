@@ -33,25 +33,23 @@ static void word(int number, char text[16])
     *p = '\0';
 }
 
-json_t *dsvl_release_tokenizer(int tokens, bool specials_first)
+json_t *dsvl_release_tokenizer(const dsvl_release *release, bool tiny)
 {
     static const char *const specials[] = {BOS, EOS, PAD};
-    const int count = specials_first ? 3 : 2, base = specials_first ? 0 : tokens - count;
+    const dsvl_release_ids *ids = tiny ? &release->tiny_ids : &release->ids;
+    const int count = ids->begin == 0 ? 3 : 2, last = ids->count - (release->image_token ? 1 : 0);
     json_t *vocab = json_object(), *added = json_array();
     char text[16];
-    for (int i = 0; i < count; i++) {
-        json_array_append_new(added, added_token(base + i, specials[i]));
-        if (specials_first) json_object_set_new(vocab, specials[i], json_integer(i));
-    }
-    int id = specials_first ? count : 0;
-    const int end = specials_first ? tokens : base;
-    for (int byte = 0; byte < 256; byte++) {
-        text[tok_utf8_put(tok_byte_char(byte), text)] = '\0';
-        json_object_set_new(vocab, text, json_integer(id++));
-    }
-    for (int i = 0; id < end; i++) {
-        word(i, text);
-        json_object_set_new(vocab, text, json_integer(id++));
+    int byte = 0, next = 0;
+    for (int i = 0; i < count; i++) json_array_append_new(added, added_token(ids->begin + i, specials[i]));
+    if (release->image_token) json_array_append_new(added, added_token(last, release->image_token));
+    for (int id = 0; id < last; id++) {
+        if (id >= ids->begin && id < ids->begin + count) continue;
+        if (byte < 256)
+            text[tok_utf8_put(tok_byte_char(byte++), text)] = '\0';
+        else
+            word(next++, text);
+        json_object_set_new(vocab, text, json_integer(id));
     }
     json_t *split = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", "\\p{N}{1,3}",
                               "behavior", "Isolated", "invert", 0);

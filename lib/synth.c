@@ -9,6 +9,7 @@
 #include "lib/alloc.h"
 #include "lib/model.h"
 #include "lib/quantized.h"
+#include "lib/stems.h"
 
 /* Values made, converted and written at a time: 16 MB as f32. */
 enum { CHUNK = 4 << 20, EXTRA_TOKENS = 9 };
@@ -80,6 +81,7 @@ typedef struct synth {
     json_t *config;
     dsvl_model *plan;
     dsvl_want *wants; /* the plan's, and the tensors that no model uses; names borrowed */
+    char (*unused)[128];
     size_t count;
     dsvl_st_entry *entries;
     dsvl_folder_writer *writer;
@@ -147,20 +149,20 @@ static int write_tensor(synth *s, const dsvl_want *want, const dsvl_tensor *t, d
 static int add_unused(synth *s, dsvl_error *err)
 {
     const dsvl_vision_config *v = &s->plan->config.vision;
-    size_t wanted, unused;
+    size_t wanted, unused = 0;
     const dsvl_want *wants = dsvl_checkpoint_wants(s->plan->checkpoint, &wanted);
-    const dsvl_unused_tensor *more = dsvl_release_unused(s->options->release, &unused);
+    const dsvl_unused_tensor *more = s->options->release->unused;
+    while (more[unused].name) unused++;
+    const dsvl_stems *stems = dsvl_stems_of(&s->plan->config);
     s->wants = dsvl_alloc(wanted + unused, sizeof *s->wants);
-    if (!s->wants) return dsvl_fail_memory(err, (wanted + unused) * sizeof *s->wants);
+    s->unused = dsvl_alloc(unused, sizeof *s->unused);
+    if (!s->wants || !s->unused) return dsvl_fail_memory(err, (wanted + unused) * sizeof *s->wants);
     if (s->options->quantization.bits) unused = 0; /* a quantized folder has only what a model reads */
     memcpy(s->wants, wants, wanted * sizeof *wants);
     for (size_t i = 0; i < unused; i++) {
         dsvl_want *w = &s->wants[wanted + i];
-        union {
-            const char *borrowed;
-            char *name;
-        } name = {.borrowed = more[i].name};
-        *w = (dsvl_want){.name = name.name, .type = DSVL_BIND_VECTOR, .rank = more[i].rank};
+        snprintf(s->unused[i], sizeof *s->unused, "%s%s", stems->unused[more[i].prefix], more[i].name);
+        *w = (dsvl_want){.name = s->unused[i], .type = DSVL_BIND_VECTOR, .rank = more[i].rank};
         for (int d = 0; d < w->rank; d++) {
             const int dim = more[i].dim[d];
             w->shape[d] = dim == DSVL_DIM_WIDTH ? v->width
@@ -207,7 +209,7 @@ static int prepare(synth *s, const char *out, dsvl_error *err)
     int status = dsvl_config_parse(&config, text, strlen(text), o->release->name, err);
     free(text);
     if (status) return -1;
-    s->known = (o->tiny ? o->release->tiny_tokens : o->release->tokens) + EXTRA_TOKENS;
+    s->known = (o->tiny ? o->release->tiny_ids.count : o->release->ids.count) + EXTRA_TOKENS;
     s->plan = dsvl_model_plan(&config, DSVL_PART_VISION | DSVL_PART_DECODER, err);
     if (!s->plan || add_unused(s, err) ||
         dsvl_quantized_entries(&o->quantization, s->wants, s->count, release_type, o->release, &s->entries,
@@ -237,15 +239,15 @@ static int put_json(synth *s, const char *name, json_t *value, size_t flags, dsv
 static int write_settings(synth *s, dsvl_error *err)
 {
     const dsvl_release *release = s->options->release;
-    const int tokens = s->options->tiny ? release->tiny_tokens : release->tokens;
-    const bool first = s->plan->config.decoder.bos == 0;
-    return put_json(s, "tokenizer.json", dsvl_release_tokenizer(tokens, first), JSON_COMPACT, err) ||
+    for (const dsvl_release_file *file = release->settings; file->name; file++)
+        if (put_json(s, file->name, dsvl_release_settings(file, s->options->tiny), JSON_INDENT(2), err))
+            return -1;
+    return put_json(s, "tokenizer.json", dsvl_release_tokenizer(release, s->options->tiny), JSON_COMPACT,
+                    err) ||
                    put_json(s, "tokenizer_config.json", dsvl_release_tokenizer_config(), JSON_INDENT(2),
                             err) ||
                    put_json(s, "special_tokens_map.json", dsvl_release_special_tokens(), JSON_INDENT(2),
                             err) ||
-                   put_json(s, "processor_config.json", dsvl_release_processor(release, s->options->tiny),
-                            JSON_INDENT(2), err) ||
                    put_json(s, "config.json", json_incref(s->config), JSON_INDENT(2), err)
                ? -1
                : 0;
@@ -269,6 +271,7 @@ int dsvl_synth(const char *out, const dsvl_synth_options *options, dsvl_error *e
     json_decref(s.config);
     dsvl_model_close(s.plan);
     dsvl_dealloc(s.wants);
+    dsvl_dealloc(s.unused);
     dsvl_dealloc(s.entries);
     kern_context_free(s.kern);
     dsvl_dealloc(s.values);

@@ -159,6 +159,15 @@ def table():
     add("projector-deep", "downsample_mlp_gelu of depth 3, mlp_ratio 4, 3 to 1 each way: 4x4 patches padded to 6x6",
         small(**MLA), processor(40, 10, downsample_ratio=3), [(100, 60)], table_prompt,
         projector={"depth": 3, "mlp_ratio": 4, "downsample_ratio": 3}, **plain)
+
+    # Quantized folders, against the published code on the values that their weights stand for.
+    add("quantized-4", "4 bits in groups of 32: MLA, sigmoid noaux_tc gate; rows of 24, 48 and 89 do not fill their groups",
+        language(**MLA, hidden_size=64, intermediate_size=96, moe_intermediate_size=48, topk_method="noaux_tc",
+                 scoring_func="sigmoid", norm_topk_prob=True, routed_scaling_factor=2.0, n_routed_experts=6),
+        odd, [(97, 131)], table_prompt, quantize={"bits": 4, "group": 32})
+    add("quantized-8", "8 bits in groups of 64: multi-head attention, softmax greedy gate",
+        language(**MHA, hidden_size=64, intermediate_size=96, moe_intermediate_size=48, n_routed_experts=6),
+        processor(42, 14), [(60, 40)], table_prompt, quantize={"bits": 8, "group": 64})
     return out
 
 

@@ -18,7 +18,9 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -31,7 +33,9 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 from safetensors.torch import save_file as save_torch  # noqa: E402
 
+sys.path.insert(0, str(HERE.parent / "cli"))
 import cases  # noqa: E402
+import libmodel  # noqa: E402
 import published  # noqa: E402
 import safetensors_writer  # noqa: E402
 import tiny_tokenizer  # noqa: E402
@@ -111,6 +115,20 @@ def write_model(models, folder, case, seed):
         index.update(dict.fromkeys(part, file))
     total = sum(w.numel() * w.element_size() for w in weights.values())
     write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": index})
+
+
+def quantize(folder, how):
+    """Quantize a case's folder in place with this project's dsvl-model; the folder that the published code then runs has
+    the values that the quantized weights stand for, by dsvl-quantized(5)."""
+    original, plain = libmodel.read_folder(folder), Path(tempfile.mkdtemp()) / "model"
+    packed = folder.with_name(folder.name + "-packed")
+    subprocess.run([HERE.parent.parent / "bin" / "dsvl-model", "quantize", "--bits", str(how["bits"]), "--group",
+                    str(how["group"]), folder, packed], check=True)
+    shutil.rmtree(folder)
+    packed.rename(folder)
+    (folder / "dsvl-hashes.txt").unlink()
+    libmodel.dequantize_folder(folder, original, plain)
+    return plain
 
 
 # --- running the published code -----------------------------------------------------------------------------------
@@ -340,7 +358,8 @@ def make_case(models, case, root, commit, seeds):
     tried = []
     for seed in range(case["seed"], case["seed"] + seeds):
         write_model(models, folder, case, seed)
-        out, gate_gap = run(models, folder, case["conversation"], cases.images(case))
+        model = quantize(folder, case["quantize"]) if "quantize" in case else folder
+        out, gate_gap = run(models, model, case["conversation"], cases.images(case))
         gap, variety = float(out["greedy_gap"].min()), len(set(out["greedy"].tolist()))
         tried.append((seed, gap, gate_gap, variety))
         if gap > MIN_GREEDY_GAP and gate_gap > MIN_GATE_GAP and variety >= 16:
@@ -348,7 +367,7 @@ def make_case(models, case, root, commit, seeds):
     else:
         raise SystemExit(f"{case['name']}: no seed is well separated: {tried}")
     case = dict(case, about=f"{case['about']} (seed {seed})")
-    worst = write_expected(models, folder / "expected.safetensors", case, folder, case["conversation"],
+    worst = write_expected(models, folder / "expected.safetensors", case, model, case["conversation"],
                            cases.images(case), out, gate_gap, commit)
     report(case, folder, out, gap, gate_gap, variety, worst, f"seed {seed}")
 
