@@ -92,7 +92,7 @@ static void print_report(const json_t *r)
 {
     const json_t *parameters = json_object_get(r, "parameters"), *tensors = json_object_get(r, "tensors");
     const json_t *working = json_object_get(r, "working"), *memory = json_object_get(r, "memory");
-    const json_t *q = json_object_get(r, "quantization"), *one;
+    const json_t *q = json_object_get(r, "quantization");
     printf("%s, %s", json_string_value(json_object_get(r, "architecture")),
            json_string_value(json_object_get(r, "precision")));
     if (json_is_object(q))
@@ -109,10 +109,13 @@ static void print_report(const json_t *r)
     print_names("surplus", json_object_get(tensors, "surplus"));
     printf("memory to work in: %sB to encode, %sB to answer with a full context\n",
            amount(working, "encode", a), amount(working, "answer", b));
-    size_t i;
-    json_array_foreach(json_object_get(memory, "weights"), i, one) printf(
-        "weights in %s: %sB, %s\n", json_string_value(json_object_get(one, "precision")),
-        amount(one, "weights", a), json_is_true(json_object_get(one, "fits")) ? "fits" : "does not fit");
+    const json_t *weights = json_object_get(memory, "weights");
+    for (size_t i = 0; i < json_array_size(weights); i++) {
+        const json_t *one = json_array_get(weights, i);
+        printf("weights in %s: %sB, %s\n", json_string_value(json_object_get(one, "precision")),
+               amount(one, "weights", a),
+               json_is_true(json_object_get(one, "fits")) ? "fits" : "does not fit");
+    }
     printf("memory there is: %sB\n", amount(memory, "there", a));
 }
 

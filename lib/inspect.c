@@ -160,6 +160,10 @@ json_t *dsvl_inspect(const char *folder, dsvl_error *err)
     dsvl_error problem = {0};
     if (dsvl_config_read(&config, folder, err)) return NULL;
     dsvl_checkpoint *files = dsvl_checkpoint_open(folder, &problem);
+    if (problem.code == DSVL_E_MEMORY) { /* says nothing of the folder */
+        *err = problem;
+        return NULL;
+    }
     json_t *root = report(folder, &config, files, &problem, err);
     dsvl_checkpoint_close(files);
     return root;

@@ -195,6 +195,10 @@ static json_t *settings(const char *text, const char *tiny, bool scale)
     json_t *value = parse(text);
     if (scale && tiny) {
         json_t *change = parse(tiny);
+        if (!change) {
+            json_decref(value);
+            return NULL;
+        }
         merge(value, change);
         json_decref(change);
     }

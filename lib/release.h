@@ -14,7 +14,7 @@ typedef struct dsvl_unused_tensor {
     int prefix;       /* which of its layout's unused prefixes (lib/stems.h) */
     const char *name; /* behind it */
     int rank;
-    signed char dim[4]; /* DSVL_DIM_..., negative; or a number as it is */
+    short dim[4]; /* DSVL_DIM_..., negative; or a number as it is */
 } dsvl_unused_tensor;
 enum {
     DSVL_DIM_WIDTH = -1,
