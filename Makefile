@@ -45,6 +45,7 @@ all: $(PROGRAMS) $(LIBOUT)/libdsvl.so
 
 $(B)/kernels/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(B)/kernels/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+$(B)/kernels/int8_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(B)/filters/%_avx2.o: ISA = -mavx2 -mfma
 $(B)/filters/%.o: PKGC = $(shell pkg-config --cflags $(PKGS_FILTERS))
 $(B)/filters/source_pdf.o: PKGC = $(shell pkg-config --cflags $(PKGS_PDF))
@@ -56,7 +57,7 @@ $(B)/%.o: %.c
 $(KERN_SO): $(KERN_O)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
-	@$(CC) -shared -pthread $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl-kernels.so -o $@ $^ -ldnnl -lm
+	@$(CC) -shared -pthread $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl-kernels.so -o $@ $^ -ldnnl -lgomp -lm
 $(B)/libdsvl.a: $(LIB_O)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/libfilters.a: $(FILTER_O)

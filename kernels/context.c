@@ -155,6 +155,16 @@ static inline void relax(void)
 #endif
 }
 
+/* The lock is held for less time than a sleeping thread takes to wake: turn a while before sleeping. */
+static void enter(kern_context *c)
+{
+    for (int spin = 0; spin < SPIN / 16; spin++) {
+        if (pthread_mutex_trylock(&c->lock) == 0) return;
+        relax();
+    }
+    pthread_mutex_lock(&c->lock);
+}
+
 static void take_tasks(kern_context *c, float *scratch)
 {
     int64_t i;
@@ -168,7 +178,7 @@ static void *work_on(void *argument)
     unsigned seen = 0;
     for (;;) {
         for (int spin = 0; spin < SPIN && atomic_load(&c->round) == seen; spin++) relax();
-        pthread_mutex_lock(&c->lock);
+        enter(c);
         while (atomic_load(&c->round) == seen) pthread_cond_wait(&c->wake, &c->lock);
         seen = atomic_load(&c->round);
         const bool quit = c->quit, open = c->open;
@@ -177,7 +187,7 @@ static void *work_on(void *argument)
         if (quit) return NULL;
         if (!open) continue; /* the others have done it all */
         take_tasks(c, c->own[w->index].data);
-        pthread_mutex_lock(&c->lock);
+        enter(c);
         if (atomic_fetch_sub(&c->active, 1) == 1) pthread_cond_signal(&c->done);
         pthread_mutex_unlock(&c->lock);
     }
@@ -203,7 +213,7 @@ void kern_run(kern_context *c, int64_t count, double work, kern_task *run, const
         return;
     }
     if (c->started < 0) start_workers(c);
-    pthread_mutex_lock(&c->lock);
+    enter(c);
     c->run = run;
     c->job = job;
     c->count = count;
@@ -213,11 +223,11 @@ void kern_run(kern_context *c, int64_t count, double work, kern_task *run, const
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
     take_tasks(c, c->own[0].data);
-    pthread_mutex_lock(&c->lock);
+    enter(c);
     c->open = false; /* who has not begun by now need not */
     pthread_mutex_unlock(&c->lock);
     for (int spin = 0; spin < SPIN && atomic_load(&c->active); spin++) relax();
-    pthread_mutex_lock(&c->lock);
+    enter(c);
     while (atomic_load(&c->active)) pthread_cond_wait(&c->done, &c->lock);
     pthread_mutex_unlock(&c->lock);
 }

@@ -10,6 +10,7 @@ static const kern_table *active = &kern_table_scalar;
 static bool have(const char *name)
 {
 #if defined(__x86_64__)
+    if (strcmp(name, "avx512vnni") == 0) return have("avx512") && __builtin_cpu_supports("avx512vnni");
     if (strcmp(name, "avx512") == 0)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -18,21 +19,25 @@ static bool have(const char *name)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                __builtin_cpu_supports("f16c");
 #endif
-    return strcmp(name, "scalar") == 0;
+    return strcmp(name, "onednn") == 0 || strcmp(name, "scalar") == 0;
 }
 
 /* Best first. */
 static const kern_table *const tables[] = {
 #if defined(__x86_64__)
-    &kern_table_avx512,
-    &kern_table_avx2,
+    &kern_table_vnni,   &kern_table_avx512, &kern_table_avx2,
 #endif
-    &kern_table_scalar,
+    &kern_table_onednn, &kern_table_scalar,
 };
 
 const kern_table *kern_active(void)
 {
     return active;
+}
+
+const kern_int8_table *kern_int8_active(bool exact)
+{
+    return exact ? active->exact : active->int8;
 }
 
 const char *kern_isa(void)

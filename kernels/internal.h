@@ -119,6 +119,12 @@ typedef struct kern_table {
     void (*softmax)(float *x, int64_t n, int64_t dim);
     void (*widen)(float *y, const void *x, kern_dtype dtype, int64_t n);
 
+    /* Where there is no gemm: linear products of a library, or NULL: the oracle's (gemm_dnnl.c). */
+    int (*linear)(kern_context *c, float *y, const float *x, const int32_t *index, const kern_weight *w,
+                  const float *bias, int64_t n);
+    /* Quantized weights times whole numbers: rounded to 8 bits, and keeping what f32 says; or NULL. */
+    const struct kern_int8_table *int8, *exact;
+
     /* What follows is absent (mr = 0) from the scalar table, which has whole kernels instead (scalar.h). */
     int mr, nr; /* rows of a packed panel: left, right */
     void (*pack_left)(float *to, const kern_rows *x, kern_order order, float scale);
@@ -139,6 +145,58 @@ typedef struct kern_table {
 
 const kern_table *kern_active(void);
 
-extern const kern_table kern_table_scalar, kern_table_avx2, kern_table_avx512;
+/* ---- activations as whole numbers: linear_int8.c, int8_*.c -------------------------------------------- */
+
+/* Scale of a row of x for one digit, and what its values are multiplied by before they are rounded. */
+float kern_int8_scale(float largest, float *inverse);
+
+/* Rows that a panel of `rows` is packed and multiplied as: 1 or an even number. */
+static inline int64_t kern_int8_held(int64_t rows)
+{
+    return rows < 2 ? rows : (rows + 1) / 2 * 2;
+}
+
+/* One panel of packed rows times one block of KERN_PANEL outputs: t [rows, ldt] (+)= scales times sums. */
+typedef struct kern_int8_block {
+    float *t;
+    int64_t ldt, rows, group;
+    const int8_t *a; /* these and what follows: at the block's k */
+    const int32_t *offset;
+    const float *scale;
+    const unsigned char *block;
+    kern_dtype dtype;
+    bool first;
+} kern_int8_block;
+
+typedef struct kern_int8_table {
+    int mr;            /* most rows of a panel; its arrays are as long as the rows it holds */
+    int bytes, digits; /* of an activation */
+    bool nibbles;      /* multiply takes blocks of KERN_Q4 */
+    bool block_scales; /* rows of x have a scale for every block and not one for all */
+    /* scale: [rows] or [blocks][rows]; offset [blocks][rows][digits], for multiply. */
+    void (*pack)(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group);
+    void (*multiply)(const kern_int8_block *job);
+    void (*expand)(unsigned char *to, const unsigned char *block, int64_t group); /* KERN_Q4 to KERN_Q8 */
+    void (*finish)(float *y, const float *t, float scale, const float *bias, int64_t cols);
+} kern_int8_table;
+
+/* For activations of 8 bits, or such as keep what f32 says; NULL: none, and f32 or plain C serves. */
+const kern_int8_table *kern_int8_active(bool exact);
+int kern_linear_int8(kern_context *c, const kern_int8_table *table, float *y, const float *x,
+                     const int32_t *index, const kern_weight *w, const float *bias, int64_t n);
+
+/* Tasks of a product with few rows, which is a matter of reading: at most KERN_TASKS, in units of `unit`
+ * outputs; from[i] is the first output of task i, from[count] = rows. Returns count. */
+#define KERN_TASKS 128
+int64_t kern_cut(int64_t from[KERN_TASKS + 1], const kern_context *c, int64_t rows, int64_t row_bytes,
+                 int64_t unit);
+
+int kern_dnnl_linear(kern_context *c, float *y, const float *x, const int32_t *index, const kern_weight *w,
+                     const float *bias, int64_t n);
+
+extern const kern_int8_table kern_int8_avx2, kern_int8_avx512, kern_exact_avx512;
+
+extern const kern_table kern_table_scalar, kern_table_onednn, kern_table_avx2, kern_table_avx512,
+    kern_table_vnni;
 
 #endif

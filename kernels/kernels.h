@@ -39,8 +39,10 @@ KERN_API int kern_context_threads(const kern_context *context);
  * kernels; kernels use their own part. */
 KERN_API void *kern_context_scratch(kern_context *context, size_t bytes);
 
-/* Best instruction set in use: "scalar", "avx2", "avx512", "neon". kern_isa_force("avx2") selects one that
- * the CPU has (tests); false when it has not. The environment variable DSVL_ISA does the same at start-up. */
+/* Best instruction set in use: "scalar", "onednn" (scalar but for linear products), "avx2",
+ * "avx512", "avx512vnni". kern_isa_force("avx2") selects one
+ * that the CPU has (tests); false when it has not. The environment variable DSVL_ISA does the same at
+ * start-up. */
 KERN_API const char *kern_isa(void);
 KERN_API bool kern_isa_force(const char *name);
 

@@ -11,6 +11,9 @@
 #define FEW_ROWS 8
 /* Packed rows of x held at once, in floats: 32 MB. */
 #define LEFT_LIMIT ((int64_t)8 << 20)
+/* Bytes of weights of the smallest and the largest task of few rows. */
+#define TASK_LEAST 8192
+#define TASK_MOST ((int64_t)4 << 20)
 /* Outputs per task where no SIMD table serves. */
 #define PORTABLE_OUTPUTS 16
 
@@ -48,6 +51,8 @@ typedef struct product {
     int64_t padded;  /* k rounded up to whole steps of four chains */
     int64_t span;    /* k per block */
     int64_t columns; /* outputs per task */
+    /* few rows: */
+    int64_t from[KERN_TASKS + 1]; /* first output of each task */
 } product;
 
 /* ---- many rows ---------------------------------------------------------------------------------------- */
@@ -172,30 +177,40 @@ static int many_rows(kern_context *c, const product *whole)
 static void read_task(const void *job, int64_t task, float *scratch)
 {
     const product *p = job;
-    const int64_t first = task * p->columns;
-    const kern_rows w = part(&p->right, first, min64(p->columns, p->right.rows - first), 0, p->right.cols);
+    const int64_t first = p->from[task];
+    const kern_rows w = part(&p->right, first, p->from[task + 1] - first, 0, p->right.cols);
     const kern_gemv g = {p->y + first, p->packed, p->ldy, p->left.rows, &w, p->bias ? p->bias + first : NULL};
     (void)scratch;
     p->table->gemv(&g);
 }
 
-/* Weights per task: runs long enough for the prefetchers, short enough to even out the threads. */
-static int64_t task_bytes(const kern_context *c, int64_t all)
+/* Large tasks first, for the prefetchers, then ever smaller ones, so that the threads end together. */
+int64_t kern_cut(int64_t from[KERN_TASKS + 1], const kern_context *c, int64_t rows, int64_t row_bytes,
+                 int64_t unit)
 {
-    const int64_t share = all / (4 * kern_context_threads(c));
-    return share < 16384 ? 16384 : share > 262144 ? 262144 : share;
+    const int64_t threads = kern_context_threads(c), units = (rows + unit - 1) / unit;
+    const int64_t least = TASK_LEAST / (row_bytes * unit) + 1, most = TASK_MOST / (row_bytes * unit) + 1;
+    int64_t tasks = 0;
+    for (int64_t at = 0, count; at < units; at += count) {
+        count = (units - at) / (2 * threads);
+        if (count > most && tasks < KERN_TASKS / 2) count = most;
+        if (count < least) count = least;
+        if (count > units - at || tasks + 1 == KERN_TASKS) count = units - at;
+        from[tasks++] = at * unit;
+    }
+    from[tasks] = rows;
+    return tasks;
 }
 
 static int few_rows(kern_context *c, const product *whole)
 {
     product p = *whole;
     const int64_t row_bytes = p.right.cols * (p.right.dtype == KERN_F32 ? 4 : 2);
-    p.columns = round_up(task_bytes(c, row_bytes * p.right.rows) / row_bytes + 1, 16);
+    const int64_t tasks = kern_cut(p.from, c, p.right.rows, row_bytes, 16);
     if (kern_reserve(c, 0, p.left.rows * round_up(p.left.cols, 16))) return -1;
     p.packed = kern_shared(c);
     p.table->pack_quads(p.packed, &p.left, 1);
-    kern_run(c, (p.right.rows + p.columns - 1) / p.columns, (double)row_bytes * (double)p.right.rows / 5,
-             read_task, &p);
+    kern_run(c, tasks, (double)row_bytes * (double)p.right.rows / 5, read_task, &p);
     return 0;
 }
 
@@ -203,7 +218,7 @@ static int few_rows(kern_context *c, const product *whole)
 static void few_task(const void *job, int64_t task, float *scratch)
 {
     const product *p = job;
-    const int64_t first = task * p->columns, blocks = (p->right.cols + p->group - 1) / p->group;
+    const int64_t first = p->from[task], blocks = (p->right.cols + p->group - 1) / p->group;
     kern_few f = {.y = p->y + first,
                   .x = p->left.data,
                   .ldy = p->ldy,
@@ -213,7 +228,7 @@ static void few_task(const void *job, int64_t task, float *scratch)
                   .group = p->group,
                   .blocks = blocks,
                   .block_bytes = kern_block_bytes(p->right.dtype, p->group),
-                  .rows = min64(p->columns, p->right.rows - first),
+                  .rows = p->from[task + 1] - first,
                   .bias = p->bias ? p->bias + first : NULL};
     (void)scratch;
     f.w = (const unsigned char *)p->right.data + first / KERN_PANEL * blocks * f.block_bytes;
@@ -235,11 +250,9 @@ static int few_quantized(kern_context *c, const product *whole)
         }
         p.left = (kern_rows){kern_shared(c), KERN_F32, NULL, padded, n, k};
     }
-    const int64_t bytes = kern_quantized_size(p.right.dtype, p.group, p.right.rows, k);
-    const int64_t panels = (p.right.rows + KERN_PANEL - 1) / KERN_PANEL;
-    p.columns = task_bytes(c, bytes) / (bytes / panels) * KERN_PANEL;
-    if (p.columns == 0) p.columns = KERN_PANEL;
-    kern_run(c, (p.right.rows + p.columns - 1) / p.columns, (double)bytes / 4 * (double)n, few_task, &p);
+    const int64_t row_bytes = padded / p.group * kern_block_bytes(p.right.dtype, p.group) / KERN_PANEL;
+    const int64_t tasks = kern_cut(p.from, c, p.right.rows, row_bytes, KERN_PANEL);
+    kern_run(c, tasks, (double)row_bytes * (double)p.right.rows / 4 * (double)n, few_task, &p);
     return 0;
 }
 
@@ -269,6 +282,9 @@ static int linear(kern_context *c, float *y, const float *x, const int32_t *inde
     const kern_table *table = kern_active();
     const bool quantized = w->dtype == KERN_Q8 || w->dtype == KERN_Q4;
     if (n <= 0 || w->rows <= 0) return 0;
+    if (quantized && (kern_int8(c) || kern_int8_active(true)))
+        return kern_linear_int8(c, kern_int8_active(!kern_int8(c)), y, x, index, w, bias, n);
+    if (table->linear) return table->linear(c, y, x, index, w, bias, n);
     if (table->mr == 0) {
         const portable_job job = {y, x, index, w, bias, n};
         kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,

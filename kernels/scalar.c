@@ -80,6 +80,24 @@ void kern_scalar_linear(float *y, const float *x, const int32_t *index, const ke
     kern_scalar_linear_part(y, x, index, w, bias, n, 0, w->rows);
 }
 
+void kern_scalar_linear_int8(float *y, const float *x, const int32_t *index, const kern_weight *w,
+                             const float *bias, int64_t n, int64_t first, int64_t count)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = x + (index ? index[i] : i) * w->cols;
+        float top = 0, inverse;
+        for (int64_t k = 0; k < w->cols; k++)
+            if (!(fabsf(row[k]) <= top) && top == top) top = fabsf(row[k]); /* a NaN stays */
+        const float scale = kern_int8_scale(top, &inverse);
+        for (int64_t o = first; o < first + count; o++) {
+            double sum = 0;
+            for (int64_t k = 0; k < w->cols; k++)
+                sum += rint((double)(row[k] * inverse)) * weight_at(w, o, k);
+            y[i * w->rows + o] = (float)(sum * scale + (bias ? bias[o] : 0));
+        }
+    }
+}
+
 void kern_scalar_matmul(float *C, int64_t ldc, const float *A, int64_t lda, const float *B, int64_t ldb,
                         float alpha, float beta, int64_t m, int64_t n, int64_t k)
 {
@@ -220,15 +238,13 @@ void kern_scalar_softmax(float *x, int64_t n, int64_t dim)
     }
 }
 
-const kern_table kern_table_scalar = {
-    .name = "scalar",
-    .layernorm = kern_scalar_layernorm,
-    .rmsnorm = kern_scalar_rmsnorm,
-    .gelu_tanh = kern_scalar_gelu_tanh,
-    .gelu_erf = kern_scalar_gelu_erf,
-    .silu_mul = kern_scalar_silu_mul,
-    .add = kern_scalar_add,
-    .axpy = kern_scalar_axpy,
-    .softmax = kern_scalar_softmax,
-    .widen = kern_scalar_widen,
-};
+#define SCALAR_TABLE(isa, product)                                                                           \
+    {                                                                                                        \
+        .name = isa, .linear = product, .layernorm = kern_scalar_layernorm, .rmsnorm = kern_scalar_rmsnorm,  \
+        .gelu_tanh = kern_scalar_gelu_tanh, .gelu_erf = kern_scalar_gelu_erf,                                \
+        .silu_mul = kern_scalar_silu_mul, .add = kern_scalar_add, .axpy = kern_scalar_axpy,                  \
+        .softmax = kern_scalar_softmax, .widen = kern_scalar_widen                                           \
+    }
+
+const kern_table kern_table_scalar = SCALAR_TABLE("scalar", NULL);
+const kern_table kern_table_onednn = SCALAR_TABLE("onednn", kern_dnnl_linear);

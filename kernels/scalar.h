@@ -18,6 +18,9 @@ KERN_API void kern_scalar_linear(float *y, const float *x, const int32_t *index,
                                  const float *bias, int64_t n);
 KERN_API void kern_scalar_linear_part(float *y, const float *x, const int32_t *index, const kern_weight *w,
                                       const float *bias, int64_t n, int64_t first, int64_t count);
+/* The same with activations of 8 bits; w quantized. */
+KERN_API void kern_scalar_linear_int8(float *y, const float *x, const int32_t *index, const kern_weight *w,
+                                      const float *bias, int64_t n, int64_t first, int64_t count);
 KERN_API void kern_scalar_matmul(float *C, int64_t ldc, const float *A, int64_t lda, const float *B,
                                  int64_t ldb, float alpha, float beta, int64_t m, int64_t n, int64_t k);
 KERN_API void kern_scalar_head_linear(float *y, int64_t y_row, int64_t y_head, const float *x, int64_t x_row,

@@ -245,8 +245,8 @@ typedef void group_fn(const float *a, const float *b, int64_t steps, float *t, i
     MAKE(6, 1)                                                                                               \
     MAKE(8, 1)                                                                                               \
     MAKE(10, 1)                                                                                              \
-    MAKE(12, 1) MAKE(14, 1) MAKE(1, 2) MAKE(2, 2) MAKE(4, 2) MAKE(6, 2) MAKE(8, 2) MAKE(10, 2) MAKE(12, 2)   \
-        MAKE(14, 2)
+    MAKE(12, 1)                                                                                              \
+    MAKE(14, 1) MAKE(1, 2) MAKE(2, 2) MAKE(4, 2) MAKE(6, 2) MAKE(8, 2) MAKE(10, 2) MAKE(12, 2) MAKE(14, 2)
 #define TILE_TABLE(name)                                                                                     \
     static name##_fn *const name##_table[2][8] = {                                                           \
         {name##_1_1, name##_2_1, name##_4_1, name##_6_1, name##_8_1, name##_10_1, name##_12_1, name##_14_1}, \

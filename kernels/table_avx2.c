@@ -22,5 +22,5 @@
 
 #include "kernels/simd_table.h"
 
-const kern_table kern_table_avx2 = SIMD_TABLE("avx2");
+const kern_table kern_table_avx2 = SIMD_TABLE("avx2", &kern_int8_avx2, NULL);
 #endif

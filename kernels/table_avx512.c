@@ -22,5 +22,6 @@
 
 #include "kernels/simd_table.h"
 
-const kern_table kern_table_avx512 = SIMD_TABLE("avx512");
+const kern_table kern_table_avx512 = SIMD_TABLE("avx512", &kern_int8_avx2, NULL);
+const kern_table kern_table_vnni = SIMD_TABLE("avx512vnni", &kern_int8_avx512, &kern_exact_avx512);
 #endif

@@ -134,6 +134,21 @@ VEC v16 v16_min(v16 x, v16 y)
 {
     return v16_of(_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b));
 }
+VEC __m256 v16_max_bits_half(__m256 x, __m256 y)
+{
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
+}
+VEC v16 v16_max_bits(v16 x, v16 y)
+{
+    return v16_of(v16_max_bits_half(x.a, y.a), v16_max_bits_half(x.b, y.b));
+}
+VEC uint32_t v16_top_bits(v16 x)
+{
+    const __m256i h = _mm256_castps_si256(v16_max_bits_half(x.a, x.b));
+    const __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+    const __m128i p = _mm_max_epi32(q, _mm_unpackhi_epi64(q, q));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_max_epi32(p, _mm_shuffle_epi32(p, 1)));
+}
 VEC v16 v16_abs(v16 x)
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);

@@ -115,6 +115,15 @@ VEC v16 v16_min(v16 a, v16 b)
 {
     return _mm512_min_ps(a, b);
 }
+/* The larger as whole numbers of 32 bits: of magnitudes, NaN is the largest. */
+VEC v16 v16_max_bits(v16 a, v16 b)
+{
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+VEC uint32_t v16_top_bits(v16 a)
+{
+    return (uint32_t)_mm512_reduce_max_epi32(_mm512_castps_si512(a));
+}
 VEC v16 v16_abs(v16 a)
 {
     return _mm512_abs_ps(a);

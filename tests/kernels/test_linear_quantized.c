@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kern_linear and kern_linear_gather on quantized weights: every variant against the oracle, and the same
- * bits for a row however many rows, threads and (AVX2, AVX-512) whichever registers compute it. */
+ * bits for a row however many rows, threads and (AVX2, AVX-512 without VNNI) whichever registers compute it.
+ */
 #include "tests/kernels/kernel_test.h"
 
 static kern_weight random_quantized(kern_dtype dtype, int64_t group, int64_t rows, int64_t cols)
@@ -64,8 +65,9 @@ static void test_linear(int64_t n, int64_t rows, int64_t cols, kern_dtype dtype,
         check_same(*isa, "last rows", &w, n, got, first + from * rows, count * rows);
         CHECK(kern_linear_gather(c[1], got, x, index, &w, n) == 0);
         check_close(*isa, "gather", &w, n, got, gathered);
-        if (simd) check_same(*isa, "other registers", &w, n, first, simd, n * rows);
-        simd = first;
+        if (simd && strcmp(*isa, "avx512vnni") != 0)
+            check_same(*isa, "other registers", &w, n, first, simd, n * rows);
+        if (has_vectors(*isa)) simd = first;
         for (int t = 0; t < 3; t++) kern_context_free(c[t]);
     }
     free(index);

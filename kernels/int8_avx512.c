@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quantized weights times activations as whole numbers with AVX-512's dot products of bytes (VNNI): one digit
+ * of 8 bits, or three, which hold as much as an f32 among its neighbours. The instruction multiplies unsigned
+ * by signed bytes, so weights enter as q + 128 (q + 8 of KERN_Q4), and a sum begins at what that adds. */
+#if defined(__x86_64__)
+#include <math.h>
+#include <string.h>
+
+#include "kernels/internal.h"
+#include "kernels/vec_avx512.h"
+
+#define HALVES (KERN_PANEL / 16)
+#define MOST_ROWS 14 /* with one digit: 28 sums */
+#define EXACT_ROWS 4 /* with three: 24 */
+#define MOST_DIGITS 3
+#ifndef FETCH
+#define FETCH 8192 /* bytes of weights ahead of use */
+#endif
+
+#include "kernels/simd_int8.h"
+
+/* Sixteen values as digits, four consecutive ones of a row together. */
+VEC void pack_sixteen(int8_t *to, int64_t step, int64_t steps, __m512i x, __m128i sum[MOST_DIGITS],
+                      const int digits)
+{
+    const __m128i ones = _mm_set1_epi8(1);
+#pragma GCC unroll 3
+    for (int d = 0; d < digits; d++) {
+        const __m128i bytes = _mm512_cvtepi32_epi8(x);
+        int32_t quad[4];
+        /* What the signed lowest digit leaves. */
+        x = _mm512_srai_epi32(_mm512_sub_epi32(x, _mm512_cvtepi8_epi32(bytes)), 8);
+        sum[d] = _mm_dpbusd_epi32(sum[d], ones, bytes);
+        memcpy(quad, &bytes, sizeof quad);
+#pragma GCC unroll 4
+        for (int s = 0; s < 4; s++)
+            if (s < steps) memcpy(to + s * step + 4 * d, &quad[s], sizeof *quad);
+    }
+}
+
+/* Panels are [k/4][rows][digits][4], as many rows as the tile that will take them; scale [rows], or
+ * [blocks][rows] with three digits; offset [blocks][rows][digits], the negative sums of digits. */
+VEC void pack_rows(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group,
+                   const int digits)
+{
+    const int64_t rows = kern_int8_held(x->rows), step = 4 * rows * digits;
+    memset(to, 0, (size_t)(step * ((x->cols + group - 1) / group) * group / 4));
+    for (int64_t i = 0; i < x->rows; i++) {
+        const float *row = row_of(x, i);
+        float inverse;
+        if (digits == 1) scale[i] = kern_int8_scale(row_largest(row, x->cols), &inverse);
+        for (int64_t b = 0; b * group < x->cols; b++) {
+            const int64_t end = x->cols < (b + 1) * group ? x->cols : (b + 1) * group;
+            __m128i sum[MOST_DIGITS] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+            if (digits > 1)
+                scale[b * rows + i] = exact_scale(row_largest(row + b * group, end - b * group), &inverse);
+            for (int64_t k = b * group; k < end; k += 16) {
+                const v16 v = v16_mul(load_upto(row + k, end - k), v16_set1(inverse));
+                pack_sixteen(to + k / 4 * step + 4 * i * digits, step, (end - k + 3) / 4,
+                             _mm512_cvtps_epi32(v), sum, digits);
+            }
+            for (int d = 0; d < digits; d++) {
+                int32_t part[4];
+                memcpy(part, &sum[d], sizeof part);
+                offset[(b * rows + i) * digits + d] = -(part[0] + part[1] + part[2] + part[3]);
+            }
+        }
+    }
+}
+
+/* The sums of one row and half as floats. Each is exact; three digits are rounded twice. */
+VEC v16 join_digits(const __m512i *s, const int digits, float scale)
+{
+    v16 v = _mm512_cvtepi32_ps(s[0]);
+    if (digits == 1) return v;
+    v = v16_fma(v16_set1(256.0f), _mm512_cvtepi32_ps(s[HALVES]), v);
+    return v16_mul(v16_set1(scale), v16_fma(v16_set1(65536.0f), _mm512_cvtepi32_ps(s[2 * HALVES]), v));
+}
+
+/* sum += q . x, fours of bytes. Not by its intrinsic, around which GCC 12 moves every sum from register to
+ * register. */
+VEC void dot(__m512i *sum, __m512i q, __m512i x)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(q), "v"(x));
+}
+
+/* A panel of m rows times one block: t (+)= scales * sums. */
+VEC void block_tile(const kern_int8_block *g, const int m, const int digits, const kern_dtype dtype)
+{
+    const __m512i flip = _mm512_set1_epi8((char)0x80), mask = _mm512_set1_epi8(15),
+                  eight = _mm512_set1_epi8(8);
+    const int parts = dtype == KERN_Q4 ? 2 : 1; /* steps of four q in a line */
+    const unsigned char *w = g->block + 2 * KERN_PANEL;
+    const int8_t *a = g->a;
+    __m512i s[MOST_ROWS][MOST_DIGITS * HALVES];
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 8
+        for (int d = 0; d < digits * HALVES; d++)
+            s[i][d] = _mm512_set1_epi32(g->offset[i * digits + d / HALVES] * (dtype == KERN_Q4 ? 8 : 128));
+    for (int64_t k = 0; k < g->group; k += 4 * parts, w += 64 * HALVES) {
+        __m512i q[2][HALVES];
+#pragma GCC unroll 2
+        for (int h = 0; h < HALVES; h++) {
+            const __m512i line = _mm512_loadu_si512(w + 64 * h);
+            __builtin_prefetch(w + 64 * h + FETCH, 0, 2);
+            if (dtype == KERN_Q8) q[0][h] = _mm512_xor_si512(line, flip);
+            /* (line & mask) ^ eight */
+            if (dtype == KERN_Q4) q[0][h] = _mm512_ternarylogic_epi32(line, mask, eight, 0x6a);
+            if (dtype == KERN_Q4)
+                q[1][h] = _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), mask, eight, 0x6a);
+        }
+#pragma GCC unroll 2
+        for (int p = 0; p < parts; p++, a += 4 * m * digits)
+#pragma GCC unroll 16
+            for (int i = 0; i < m; i++)
+#pragma GCC unroll 3
+                for (int d = 0; d < digits; d++) {
+                    int32_t quad;
+                    memcpy(&quad, a + 4 * (i * digits + d), sizeof quad);
+                    const __m512i x = _mm512_set1_epi32(quad);
+#pragma GCC unroll 2
+                    for (int h = 0; h < HALVES; h++) dot(&s[i][d * HALVES + h], q[p][h], x);
+                }
+    }
+#pragma GCC unroll 2
+    for (int h = 0; h < HALVES; h++) {
+        const v16 scale = v16_load_weight(g->block, KERN_F16, 16 * h);
+#pragma GCC unroll 16
+        for (int i = 0; i < m; i++) {
+            float *at = g->t + i * g->ldt + 16 * h;
+            v16_store(at, v16_fma(scale, join_digits(&s[i][h], digits, digits > 1 ? g->scale[i] : 1),
+                                  g->first ? v16_zero() : v16_load(at)));
+        }
+    }
+}
+
+typedef void tile(const kern_int8_block *g);
+
+#define TILE(m, digits, type)                                                                                \
+    static void tile_##type##_##digits##_##m(const kern_int8_block *g)                                       \
+    {                                                                                                        \
+        block_tile(g, m, digits, KERN_##type);                                                               \
+    }
+#define TILES(type)                                                                                          \
+    TILE(1, 1, type)                                                                                         \
+    TILE(2, 1, type)                                                                                         \
+    TILE(4, 1, type)                                                                                         \
+    TILE(6, 1, type)                                                                                         \
+    TILE(8, 1, type)                                                                                         \
+    TILE(10, 1, type)                                                                                        \
+    TILE(12, 1, type)                                                                                        \
+    TILE(14, 1, type)                                                                                        \
+    TILE(1, 3, type)                                                                                         \
+    TILE(2, 3, type)                                                                                         \
+    TILE(4, 3, type)                                                                                         \
+    /* [rows / 2]; a count between two entries takes the larger (panels are padded). */                      \
+    static tile *const tiles_##type[] = {tile_##type##_1_1,  tile_##type##_1_2, tile_##type##_1_4,           \
+                                         tile_##type##_1_6,  tile_##type##_1_8, tile_##type##_1_10,          \
+                                         tile_##type##_1_12, tile_##type##_1_14};                            \
+    static tile *const exact_##type[] = {tile_##type##_3_1, tile_##type##_3_2, tile_##type##_3_4};
+TILES(Q8)
+TILES(Q4)
+
+static void int8_pack(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group)
+{
+    pack_rows(to, scale, offset, x, group, 1);
+}
+
+static void exact_pack(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group)
+{
+    pack_rows(to, scale, offset, x, group, 3);
+}
+
+static void int8_multiply(const kern_int8_block *g)
+{
+    (g->dtype == KERN_Q4 ? tiles_Q4 : tiles_Q8)[(g->rows + (g->rows > 1)) / 2](g);
+}
+
+static void exact_multiply(const kern_int8_block *g)
+{
+    (g->dtype == KERN_Q4 ? exact_Q4 : exact_Q8)[(g->rows + (g->rows > 1)) / 2](g);
+}
+
+/* Sixteen rows of KERN_Q4 in a line: bytes of k 0..3, then 4..7. */
+static void int8_widen(unsigned char *low, unsigned char *high, const unsigned char *line)
+{
+    const __m512i x = _mm512_loadu_si512(line), mask = _mm512_set1_epi8(15), sign = _mm512_set1_epi8(8);
+    const __m512i a = _mm512_and_si512(x, mask), b = _mm512_and_si512(_mm512_srli_epi16(x, 4), mask);
+    _mm512_storeu_si512(low, _mm512_sub_epi8(_mm512_xor_si512(a, sign), sign));
+    _mm512_storeu_si512(high, _mm512_sub_epi8(_mm512_xor_si512(b, sign), sign));
+}
+
+const kern_int8_table kern_int8_avx512 = {MOST_ROWS,     1,           1,          true, false, int8_pack,
+                                          int8_multiply, int8_expand, int8_finish};
+const kern_int8_table kern_exact_avx512 = {EXACT_ROWS,     3,           3,          true, true, exact_pack,
+                                           exact_multiply, int8_expand, int8_finish};
+#endif

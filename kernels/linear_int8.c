@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quantized weights times activations as whole numbers. Either kern_linear in a context that asks for 8 bits:
+ * a row of x is rounded with one scale. Or, where the processor multiplies bytes so fast that it beats f32, x
+ * as three digits of 8 bits with a scale for every block, which keep what f32 says. Sums over a block of
+ * weights are exact; block after block they are added, times the block's scale, by one fused multiply-add
+ * each; the row's scale, if it has one, and the bias come last. Few rows or many take the same way. */
+#include <math.h>
+
+#include "kernels/internal.h"
+#include "kernels/scalar.h"
+
+/* Packed rows of x held at once, in bytes. */
+#define LEFT_LIMIT ((int64_t)32 << 20)
+/* Weights of a task, in bytes: half of a usual second-level cache. */
+#define TASK_LIMIT ((int64_t)1 << 20)
+#define MOST_PANELS 8
+/* Outputs per task where no SIMD table serves. */
+#define PORTABLE_OUTPUTS 16
+
+float kern_int8_scale(float largest, float *inverse)
+{
+    /* What is too small for 127 / largest counts as nothing; what is not finite must not look finite. */
+    *inverse = largest > 1e-30f && largest < INFINITY ? 127.0f / largest : 0;
+    return largest <= 1e-30f ? 0 : largest < INFINITY ? largest / 127.0f : NAN;
+}
+
+typedef struct int8_job {
+    const kern_int8_table *table;
+    kern_rows left;
+    const kern_weight *w;
+    float *y; /* [left.rows, w->rows] */
+    const float *bias;
+    int64_t blocks, block_bytes;  /* of the weight as it stands; blocks of one panel */
+    int64_t panels;               /* of weights, per task */
+    int64_t from[KERN_TASKS + 1]; /* of few rows: first output of each task */
+    /* Packed rows of x: a panel is bytes, then offsets, then scales (left_panel). */
+    char *packed;
+    int64_t panel_bytes;
+} int8_job;
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+typedef struct left_panel {
+    int8_t *bytes;
+    int32_t *offset; /* [blocks][rows][digits] */
+    float *scale;    /* [blocks][rows], or [rows] */
+} left_panel;
+
+static left_panel panel_at(const int8_job *j, int64_t panel)
+{
+    void *at = j->packed + panel * j->panel_bytes;
+    left_panel p = {.bytes = at};
+    at = p.bytes + j->table->mr * j->table->bytes * j->blocks * j->w->group;
+    p.offset = at;
+    at = p.offset + j->blocks * j->table->mr * j->table->digits;
+    p.scale = at;
+    return p;
+}
+
+static void pack_task(const void *job, int64_t panel, float *scratch)
+{
+    const int8_job *j = job;
+    const int64_t row = panel * j->table->mr;
+    const left_panel p = panel_at(j, panel);
+    kern_rows x = j->left;
+    (void)scratch;
+    if (x.index)
+        x.index += row;
+    else
+        x.data = (const float *)x.data + row * x.stride;
+    x.rows = min64(j->table->mr, x.rows - row);
+    j->table->pack(p.bytes, p.scale, p.offset, &x, j->w->group);
+}
+
+/* Block b of a panel of rows times block b of a panel of weights, whose first block is at w. */
+static kern_int8_block block_of(const int8_job *j, const left_panel *x, int64_t rows, int64_t b,
+                                const unsigned char *w, int64_t size)
+{
+    const kern_int8_table *t = j->table;
+    const int64_t held = b * kern_int8_held(rows);
+    const kern_int8_block block = {.rows = rows,
+                                   .group = j->w->group,
+                                   .a = x->bytes + held * j->w->group * t->bytes,
+                                   .offset = x->offset + held * t->digits,
+                                   .scale = x->scale + (t->block_scales ? held : 0),
+                                   .block = w + b * size,
+                                   .dtype =
+                                       j->table->nibbles && size == j->block_bytes ? j->w->dtype : KERN_Q8,
+                                   .first = b == 0};
+    return block;
+}
+
+static void finish(const int8_job *j, const left_panel *x, const float *t, int64_t ldt, int64_t row,
+                   int64_t rows, int64_t first, int64_t cols)
+{
+    for (int64_t r = 0; r < rows; r++)
+        j->table->finish(j->y + (row + r) * j->w->rows + first, t + r * ldt,
+                         j->table->block_scales ? 1 : x->scale[r], j->bias ? j->bias + first : NULL, cols);
+}
+
+/* One panel of rows: weights are read where they stand, in order. scratch: sums [mr, KERN_PANEL]. */
+static void read_task(const void *job, int64_t task, float *scratch)
+{
+    const int8_job *j = job;
+    const left_panel x = panel_at(j, 0);
+    const unsigned char *w = j->w->data;
+    w += j->from[task] / KERN_PANEL * j->blocks * j->block_bytes;
+    for (int64_t o = j->from[task]; o < j->from[task + 1]; o += KERN_PANEL, w += j->blocks * j->block_bytes) {
+        for (int64_t b = 0; b < j->blocks; b++) {
+            kern_int8_block block = block_of(j, &x, j->left.rows, b, w, j->block_bytes);
+            block.t = scratch;
+            block.ldt = KERN_PANEL;
+            j->table->multiply(&block);
+        }
+        finish(j, &x, scratch, KERN_PANEL, 0, j->left.rows, o, min64(KERN_PANEL, j->from[task + 1] - o));
+    }
+}
+
+/* Some panels of weights times all packed rows. scratch: sums [mr, panels], then 4-bit blocks widened. */
+static void multiply_task(const void *job, int64_t task, float *scratch)
+{
+    const int8_job *j = job;
+    const kern_int8_table *t = j->table;
+    const int64_t first = task * j->panels, outputs = j->w->rows - first * KERN_PANEL;
+    const int64_t panels = min64(j->panels, (outputs + KERN_PANEL - 1) / KERN_PANEL);
+    const int64_t cols = min64(outputs, panels * KERN_PANEL), ldt = j->panels * KERN_PANEL;
+    const int64_t size = kern_block_bytes(KERN_Q8, j->w->group);
+    const unsigned char *w = (const unsigned char *)j->w->data + first * j->blocks * j->block_bytes;
+    if (j->w->dtype == KERN_Q4) {
+        unsigned char *wide = (unsigned char *)(scratch + t->mr * ldt);
+        for (int64_t b = 0; b < panels * j->blocks; b++)
+            t->expand(wide + b * size, w + b * j->block_bytes, j->w->group);
+        w = wide;
+    }
+    for (int64_t i = 0; i < j->left.rows; i += t->mr) {
+        const int64_t rows = min64(t->mr, j->left.rows - i);
+        const left_panel x = panel_at(j, i / t->mr);
+        for (int64_t b = 0; b < j->blocks; b++)
+            for (int64_t p = 0; p < panels; p++) {
+                kern_int8_block block = block_of(j, &x, rows, b, w + p * j->blocks * size, size);
+                block.t = scratch + p * KERN_PANEL;
+                block.ldt = ldt;
+                t->multiply(&block);
+            }
+        finish(j, &x, scratch, ldt, i, rows, first * KERN_PANEL, cols);
+    }
+}
+
+/* Panels of weights per task: what the second-level cache holds, and some tasks for every thread. */
+static int64_t task_panels(const kern_context *c, const int8_job *j)
+{
+    const int64_t all = (j->w->rows + KERN_PANEL - 1) / KERN_PANEL, tasks = 3 * kern_context_threads(c);
+    int64_t panels = TASK_LIMIT / (j->blocks * kern_block_bytes(KERN_Q8, j->w->group));
+    panels = min64(min64(panels, MOST_PANELS), (all + tasks - 1) / tasks);
+    return panels < 1 ? 1 : panels;
+}
+
+static void portable_task(const void *job, int64_t task, float *scratch)
+{
+    const int8_job *j = job;
+    const int64_t first = task * PORTABLE_OUTPUTS;
+    (void)scratch;
+    kern_scalar_linear_int8(j->y, j->left.data, j->left.index, j->w, j->bias, j->left.rows, first,
+                            min64(PORTABLE_OUTPUTS, j->w->rows - first));
+}
+
+static int few_rows(kern_context *c, int8_job *j)
+{
+    const int64_t mr = j->table->mr, row_bytes = j->blocks * j->block_bytes / KERN_PANEL;
+    if (kern_reserve(c, mr * KERN_PANEL, j->panel_bytes / 4)) return -1;
+    j->packed = kern_shared(c);
+    pack_task(j, 0, NULL);
+    const int64_t tasks = kern_cut(j->from, c, j->w->rows, row_bytes, KERN_PANEL);
+    kern_run(c, tasks, (double)row_bytes * (double)j->w->rows / 4 * (double)j->left.rows, read_task, j);
+    return 0;
+}
+
+static int many_rows(kern_context *c, const int8_job *whole)
+{
+    int8_job j = *whole;
+    const int64_t mr = j.table->mr, n = j.left.rows;
+    j.panels = task_panels(c, &j);
+    const int64_t most = LEFT_LIMIT / j.panel_bytes * mr, batch = min64(most < mr ? mr : most, n);
+    const int64_t wide = j.w->dtype == KERN_Q4 ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
+    if (kern_reserve(c, j.panels * (mr * KERN_PANEL + wide), (batch + mr - 1) / mr * (j.panel_bytes / 4)))
+        return -1;
+    j.packed = kern_shared(c);
+    for (int64_t row = 0; row < n; row += batch) {
+        j.left.rows = min64(batch, n - row);
+        if (j.left.index)
+            j.left.index = whole->left.index + row;
+        else
+            j.left.data = (const float *)whole->left.data + row * j.left.stride;
+        j.y = whole->y + row * j.w->rows;
+        const double elements = (double)(j.left.rows * j.w->cols);
+        kern_run(c, (j.left.rows + mr - 1) / mr, elements, pack_task, &j);
+        kern_run(c, (j.w->rows + j.panels * KERN_PANEL - 1) / (j.panels * KERN_PANEL),
+                 elements * (double)j.w->rows / 64, multiply_task, &j);
+    }
+    return 0;
+}
+
+int kern_linear_int8(kern_context *c, const kern_int8_table *table, float *y, const float *x,
+                     const int32_t *index, const kern_weight *w, const float *bias, int64_t n)
+{
+    int8_job j = {.table = table,
+                  .left = {x, KERN_F32, index, w->cols, n, w->cols},
+                  .w = w,
+                  .y = y,
+                  .bias = bias,
+                  .blocks = (w->cols + w->group - 1) / w->group,
+                  .block_bytes = kern_block_bytes(w->dtype, w->group)};
+    if (!table) {
+        kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
+                 (double)w->rows * (double)w->cols * (double)n, portable_task, &j);
+        return 0;
+    }
+    j.panel_bytes = round_up(table->mr * (j.blocks * (w->group * table->bytes + 4 * table->digits + 4)), 64);
+    const bool in_place = w->dtype == KERN_Q8 || table->nibbles;
+    return n <= table->mr && in_place ? few_rows(c, &j) : many_rows(c, &j);
+}
