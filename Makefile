@@ -31,6 +31,7 @@ LIB_O := $(patsubst %.c,$(B)/%.o,$(wildcard lib/*.c))
 FILTER_O := $(patsubst %.c,$(B)/%.o,$(filter-out filters/source_pdf.c,$(wildcard filters/*.c)))
 KERN_O := $(patsubst %.c,$(B)/%.o,$(wildcard kernels/*.c))
 CLI_O := $(patsubst %.c,$(B)/%.o,$(wildcard cmd/cli*.c))
+RUN_O := $(patsubst %.c,$(B)/%.o,$(wildcard cmd/run*.c))
 PROGRAMS := $(patsubst cmd/%.c,$(BIN)/%,$(wildcard cmd/dsvl*.c))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/kernels/test_*.c tests/filters/test_*.c))
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
@@ -71,10 +72,11 @@ $(BIN)/dsvl-rasterize: $(B)/cmd/dsvl-rasterize.o $(B)/filters/source_pdf.o $(CLI
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
 	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(shell pkg-config --libs $(PKGS_PDF)) $(LIBS_FILTERS) $(LIBS_BASE)
+$(BIN)/dsvl: $(RUN_O)
 $(BIN)/%: $(B)/cmd/%.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
-	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE)
+	@$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE)
 $(B)/tests/bench/%.o: PKGC = -fopenmp
 $(B)/tests/%: $(B)/tests/%.o $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)

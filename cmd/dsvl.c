@@ -3,12 +3,14 @@
  * ...` runs one of them, as git does. It computes nothing itself. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cmd/cli.h"
+#include "cmd/run.h"
 #include "lib/alloc.h"
 #include "lib/config.h"
 #include "lib/task.h"
@@ -231,6 +233,7 @@ static int start(pipeline *line, int s, const char *folder, int input)
     }
     line->pid[s] = fork();
     if (line->pid[s] == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* a stage has no business without us */
         if (s > 0) dup2(input, STDIN_FILENO);
         if (s + 1 < STAGES) dup2(ends[1], STDOUT_FILENO);
         _exit(run_stage(folder, stage_names[s] + 5, line->argv[s]));
@@ -283,12 +286,29 @@ static int ask(const char *folder, int argc, char **argv)
     return finish(&line, started);
 }
 
+/* For dsvl run, which takes our options too. */
+static int ask_option(const char *argument)
+{
+    for (int i = 0; i < ROUTES; i++) {
+        const struct option_route *r = &routes[i];
+        const size_t n = strlen(r->name);
+        const bool named = argument[1] == '-' && strncmp(argument + 2, r->name, n) == 0 &&
+                           (!argument[2 + n] || argument[2 + n] == '=');
+        if (named) return r->argument && !argument[2 + n];
+        if (argument[1] != '-' && r->letter && argument[1] == r->letter) return r->argument && !argument[2];
+    }
+    return -1;
+}
+
 int main(int argc, char **argv)
 {
     static const cli_program program = {
-        "dsvl", "ask [OPTION...] FILE... PROMPT\n       dsvl STAGE [OPTION...]",
-        "Read documents with DeepSeek-VL models on CPUs. `dsvl ask` runs the whole pipeline;\n"
-        "a STAGE is rasterize, regions, tile, encode or answer: dsvl STAGE --help.",
+        "dsvl",
+        "ask [OPTION...] FILE... PROMPT\n       dsvl run --out DIR -p PROMPT [OPTION...] FILE...\n       "
+        "dsvl STAGE [OPTION...]",
+        "Read documents with DeepSeek-VL models on CPUs. `dsvl ask` runs the whole pipeline,\n"
+        "`dsvl run` does so for many documents, unattended; a STAGE is rasterize, regions, tile, encode or "
+        "answer: dsvl STAGE --help.",
         NULL, 0};
     char folder[4096];
     char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
@@ -299,6 +319,7 @@ int main(int argc, char **argv)
         return CLI_INTERNAL;
     }
     if (strcmp(name, "ask") == 0) return ask(folder, argc - 1, argv + 1);
+    if (strcmp(name, "run") == 0) return run_main(argc - 1, argv + 1, ask_option);
     if (strchr(name, '/')) return cli_usage("there is no stage \"%s\"", name);
     return run_stage(folder, name, argv + 1);
 }

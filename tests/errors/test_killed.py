@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that are killed, whose disk is full, whose readers are slow or gone: nothing lost, nothing double, and in the end
+the same bytes. DSVL_KILLS and DSVL_FULL say how often (make check: a few times; 200 and 50 for the whole proof)."""
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "cli"))
+from librecords import parse  # noqa: E402
+from librun import ASK, DATA, archive, entries, outputs, run  # noqa: E402
+
+KILLS, FULL = int(os.environ.get("DSVL_KILLS", 14)), int(os.environ.get("DSVL_FULL", 10))
+PROGRAMS = ("dsvl run", "dsvl ask", "dsvl-rasterize", "dsvl-regions", "dsvl-tile", "dsvl-encode", "dsvl-answer")
+
+
+def tree(root):
+    """Processes below root: {pid: name}."""
+    parents, names = {}, {}
+    for p in Path("/proc").iterdir():
+        try:
+            if p.name.isdigit():
+                stat = (p / "stat").read_text()
+                parents[int(p.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+                words = (p / "cmdline").read_bytes().split(b"\0")
+                first = words[0].decode().rsplit("/", 1)[-1]
+                names[int(p.name)] = f"dsvl {words[1].decode()}" if first == "dsvl" and len(words) > 1 else first
+        except OSError:
+            continue
+    out, todo = {}, [root]
+    while todo:
+        pid = todo.pop()
+        out[pid] = names.get(pid, "")
+        todo += [p for p, parent in parents.items() if parent == pid]
+    return out
+
+
+def kill_one(dice, folder, names, out, program, length):
+    """Kill a process of this name at some moment; whether there was one. What is in the cache then must stay."""
+    p = subprocess.Popen(["dsvl", "run", "--out", out, *ASK, "--retry-failed", *names], cwd=folder,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(dice.uniform(0, length))
+    kept, hit = entries(folder / out), False
+    until = time.monotonic() + 1
+    while not hit and p.poll() is None and time.monotonic() < until:
+        for pid, name in tree(p.pid).items():
+            if name == program:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                    hit = True
+                    break
+                except ProcessLookupError:
+                    continue
+    p.wait()
+    return hit, kept
+
+
+def test_kills(folder):
+    dice = random.Random(5)
+    names = archive(folder, pictures=2, reports=1)
+    begun = time.monotonic()
+    run(folder, "want", *names)
+    length = time.monotonic() - begun
+    want = outputs(folder / "want")
+    hits = dict.fromkeys(PROGRAMS, 0)
+    for n in range(KILLS):
+        out, program = f"out{n}", PROGRAMS[n % len(PROGRAMS)]
+        hit, kept = kill_one(dice, folder, names, out, program, length * 0.8)
+        hits[program] += hit
+        # What is there is whole: a document's answers, or, where a stage was killed, the answers and a line that says so.
+        for name, data in outputs_of_killed(folder / out).items():
+            assert data == want[name] or b'"finish_reason":"error"' in data.splitlines()[-1], (program, name)
+        run(folder, out, "--retry-failed", *names)
+        assert outputs(folder / out) == want, (program, n)
+        now = entries(folder / out)
+        again = [k for k, inode in kept.items() if now.get(k) != inode]
+        assert not again, (program, again)  # finished pages are not computed again: at most the one in each process
+        subprocess.run(["rm", "-r", folder / out], check=True)
+    print(f"{KILLS} kills: {hits}")
+    assert sum(hits.values()) >= KILLS * 3 // 5, hits
+
+
+def outputs_of_killed(out):
+    """A killed dsvl run leaves its unfinished files behind."""
+    if not out.exists():
+        return {}
+    for p in out.rglob("*.part"):
+        p.unlink()
+    return outputs(out)
+
+
+def test_full_disk(folder):
+    shim = folder / "full.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", shim, HERE / "full_disk.c", "-ldl"], check=True)
+    dice = random.Random(9)
+    names = archive(folder, pictures=3, reports=1)
+    run(folder, "want", *names)
+    want = outputs(folder / "want")
+    seen = {}
+    for n in range(FULL):
+        out, program = f"out{n}", ("dsvl", "dsvl-encode", "dsvl-answer")[n % 3]
+        # dsvl writes a few times a document, the stages twice or thrice an entry of the cache.
+        environment = {**os.environ, "LD_PRELOAD": str(shim), "FULL_DISK_IN": program,
+                       "FULL_DISK_AT": str(dice.randrange(1, 10 if program == "dsvl" else 4))}
+        r = subprocess.run(["dsvl", "run", "--out", out, *ASK, *names], cwd=folder, env=environment, capture_output=True)
+        messages = r.stderr.decode()
+        seen[program, r.returncode] = seen.get((program, r.returncode), 0) + 1
+        if program == "dsvl":
+            assert r.returncode in (0, 5) and ("No space" in messages) == (r.returncode == 5), (r.returncode, messages)
+            assert all(want[k] == v for k, v in outputs(folder / out).items())
+        else:
+            assert r.returncode == 0 and outputs(folder / out) == want, (program, r.returncode, messages)
+            assert messages.count("going on without it") <= len(names)
+        run(folder, out, *names)
+        assert outputs(folder / out) == want
+        subprocess.run(["rm", "-r", folder / out], check=True)
+    print(f"{FULL} full disks: {seen}")
+
+
+def stages():
+    """Each program with its input and how to read its output."""
+    def without_times(data):
+        return [({k: v for k, v in facts.items() if k != "seconds"}, {k: v.tobytes() for k, v in tensors.items()})
+                for facts, tensors in parse(data)]
+    data = b""
+    for command, read in ((["dsvl-rasterize", "--dpi", "40", str(DATA / "pages.pdf")], without_times),
+                          (["dsvl-regions"], without_times), (["dsvl-tile"], without_times), (["dsvl-encode"], without_times),
+                          (["dsvl-answer", "-p", "Read.", "--max-tokens", "2", "--no-times"], bytes)):
+        out = subprocess.run(command, input=data, capture_output=True, check=True).stdout
+        yield command, data, out, read
+        data = out
+
+
+def test_readers(folder):
+    for command, data, want, read in stages():
+        (folder / "input").write_bytes(data)
+        with open(folder / "input", "rb") as source:
+            p = subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE)
+            got = b""
+            step = max(len(want) // 40, 1)
+            while chunk := os.read(p.stdout.fileno(), step):  # slow: it waits for us
+                got += chunk
+                time.sleep(0.002)
+            assert p.wait() == 0 and read(got) == read(want), command
+        for taken in (0, 1, min(len(want) // 2, 40000)):  # gone, at once or after a while
+            with open(folder / "input", "rb") as source:
+                p = subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                if taken:
+                    os.read(p.stdout.fileno(), taken)
+                p.stdout.close()
+                messages = p.stderr.read().decode()
+                status = p.wait()
+                # A short output may fit the pipe before its reader goes.
+                assert status == 5 and "cannot write" in messages or (status == 0 and len(want) < 65536), \
+                    (command, taken, status, messages)
+
+
+if __name__ == "__main__":
+    for test_name, test in list(globals().items()):
+        if test_name.startswith("test_"):
+            with tempfile.TemporaryDirectory() as place:
+                test(Path(place))
