@@ -123,7 +123,7 @@ lint:
 	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem -D_GNU_SOURCE -I. cmd filters lib kernels
 	@$(MAKE) --no-print-directory $(patsubst %.c,$(B)/%.tidy,$(wildcard cmd/*.c filters/*.c lib/*.c))
-	shellcheck .ci/run .ci/setup $(wildcard tests/*.sh tests/*/*.sh)
+	shellcheck .ci/run .ci/setup $(wildcard man/examples/dsvl-* tests/*.sh tests/*/*.sh)
 	mandoc -Tlint -W warning man/*.[157]
 $(B)/%.tidy: %.c .clang-tidy
 	@mkdir -p $(@D)
@@ -155,6 +155,10 @@ install: all
 	install -m 755 $(KERN_SO) $(LIBOUT)/libdsvl.so $(DESTDIR)$(LIBDIR)
 	install -m 644 lib/dsvl.h $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(wildcard models/nano/*) $(DESTDIR)$(DATADIR)/models/nano
+	install -d $(DESTDIR)$(DATADIR)/examples/dataset
+	install -m 644 man/examples/dsvl.mk $(DESTDIR)$(DATADIR)
+	install -m 755 $(filter-out %/dsvl.mk %/dataset,$(wildcard man/examples/*)) $(DESTDIR)$(DATADIR)/examples
+	install -m 644 man/examples/dataset/* $(DESTDIR)$(DATADIR)/examples/dataset
 	install -m 644 man/*.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 644 man/*.7 $(DESTDIR)$(MANDIR)/man7

@@ -18,6 +18,12 @@ dsvl ask --max-tokens 16 --pages 1 "$document" 'Read the text.' >"$tmp/answer"
 grep -q '"model":"nano"' "$tmp/answer"
 dsvl-answer -p x </dev/null 2>"$tmp/error" && exit 1
 grep -q 'cut short' "$tmp/error" # the model was found before the empty stream was read
+test -x "$prefix/share/dsvl/examples/dsvl-nightly"
+printf 'include %s/share/dsvl/dsvl.mk\nall: $(DSVL_ANSWERS)\n' "$prefix" >rules.mk
+printf '{"prompt": "Read."}\n' >questions.jsonl
+cp "$document" a.pdf
+make -s -f rules.mk all DSVL_DOCUMENTS=a.pdf DSVL_RASTERIZE_FLAGS=--dpi=24 DSVL_ANSWER_FLAGS=--max-tokens=2
+test -s build/a.pdf.answers.jsonl
 for file in LICENSES/Apache-2.0.txt LICENSES/GPL-3.0-or-later.txt NOTICE; do test -s "$prefix/share/doc/dsvl/${file##*/}"; done
 
 cat >hello.c <<'C'
@@ -32,7 +38,7 @@ int main(void)
     dsvl_model *model = dsvl_model_open(getenv("MODEL"), DSVL_PART_DECODER | DSVL_PART_TOKENIZER, NULL, &err);
     dsvl_session *session = model ? dsvl_session_new(model, 0, &err) : NULL;
     const dsvl_message turn = {"user", "Hello.", 0, 0};
-    const dsvl_sampling greedy = {0, 1, 1, 0};
+    const dsvl_sampling greedy = {.top_p = 1, .repetition_penalty = 1};
     dsvl_generation generation = {0};
     int32_t *ids = NULL;
     size_t count = 0;

@@ -174,7 +174,7 @@ def test_usage(folder):
 
 def test_help_and_manual(folder):
     text = subprocess.run(["dsvl", "run", "--help"], capture_output=True, check=True, text=True).stdout
-    manual = (ROOT / "man" / "dsvl.1").read_text()
+    manual = (ROOT / "man" / "dsvl-run.1").read_text()
     for option in set(re.findall(r"--([a-z][a-z-]*)", text)) - {"help", "version"}:
         assert re.search(rf"^\.It Fl (?:[a-z0-9] , )?-{option}\b", manual, re.M), option
 

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# Pattern rules for documents, pages, tiles, embeddings and answers; see dsvl-archive(7). Set what is below before
+#   include /usr/local/share/dsvl/dsvl.mk
+# and ask for $(DSVL_ANSWERS), or for a single file such as build/a.pdf.answers.jsonl. GNU Make 4.
+#
+# Rebuilt is what depends on a change: of a document, of options (kept in $(DSVL_BUILD)/*.settings), of the questions, and
+# of the model's files (noted in a .d file beside each target). Pages and tiles are large and soon made; they are removed
+# when they have served, unless DSVL_KEEP=yes.
+
+DSVL_DOCUMENTS ?=
+DSVL_PROMPTS ?= questions.jsonl
+DSVL_BUILD ?= build
+DSVL_BIN ?=
+DSVL_MODEL ?= $(patsubst %/,%,$(firstword $(wildcard $(dir $(lastword $(MAKEFILE_LIST)))models/nano/ \
+	$(dir $(lastword $(MAKEFILE_LIST)))../../models/nano/)))
+DSVL_RASTERIZE_FLAGS ?=
+DSVL_TILE_FLAGS ?=
+DSVL_ENCODE_FLAGS ?=
+DSVL_ANSWER_FLAGS ?=
+DSVL_KEEP ?=
+
+DSVL_ANSWERS := $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.answers.jsonl)
+DSVL_EMBEDDINGS := $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.embeddings)
+
+# What a stage writes becomes its target when it is whole. Status 1 says that pages failed: they have their records, and
+# in the end their lines, so the target stands; anything else leaves no target.
+dsvl_run = @mkdir -p $(@D) && echo 'DSVL $@' && { $(DSVL_BIN)$(1) >$@.tmp || [ $$? = 1 ]; } && mv $@.tmp $@
+# The depfile: model files, each with an empty rule, so that one that is gone is no error.
+dsvl_deps = @{ echo '$@: $(1)'; printf '%s:\n' $(1); } >$@.d
+dsvl_files = $(wildcard $(1:%=$(DSVL_MODEL)/%))
+DSVL_WEIGHTS = config.json processor_config.json model*.safetensors model.safetensors.index.json
+
+$(DSVL_BUILD)/%.pages: % $(DSVL_BUILD)/rasterize.settings
+	$(call dsvl_run,dsvl-rasterize $(DSVL_RASTERIZE_FLAGS) -- $<)
+$(DSVL_BUILD)/%.tiles: $(DSVL_BUILD)/%.pages $(DSVL_BUILD)/tile.settings
+	$(call dsvl_run,dsvl-tile -m $(DSVL_MODEL) $(DSVL_TILE_FLAGS) $<)
+	$(call dsvl_deps,$(call dsvl_files,processor_config.json))
+$(DSVL_BUILD)/%.embeddings: $(DSVL_BUILD)/%.tiles $(DSVL_BUILD)/encode.settings
+	$(call dsvl_run,dsvl-encode -m $(DSVL_MODEL) $(DSVL_ENCODE_FLAGS) $<)
+	$(call dsvl_deps,$(call dsvl_files,$(DSVL_WEIGHTS)))
+$(DSVL_BUILD)/%.answers.jsonl: $(DSVL_BUILD)/%.embeddings $(DSVL_PROMPTS) $(DSVL_BUILD)/answer.settings
+	$(call dsvl_run,dsvl-answer -m $(DSVL_MODEL) --no-times --prompts $(DSVL_PROMPTS) $(DSVL_ANSWER_FLAGS) $<)
+	$(call dsvl_deps,$(call dsvl_files,$(DSVL_WEIGHTS) tokenizer.json))
+
+# Written anew only when it would say something else.
+dsvl_settings = @mkdir -p $(@D) && echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
+$(DSVL_BUILD)/rasterize.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_RASTERIZE_FLAGS))
+$(DSVL_BUILD)/tile.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_TILE_FLAGS))
+$(DSVL_BUILD)/encode.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_ENCODE_FLAGS))
+$(DSVL_BUILD)/answer.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_ANSWER_FLAGS))
+.PHONY: dsvl_always
+
+ifeq ($(DSVL_KEEP),)
+.INTERMEDIATE: $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.pages) $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.tiles)
+endif
+.SECONDARY: $(DSVL_EMBEDDINGS)
+.DELETE_ON_ERROR:
+-include $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.tiles.d) $(DSVL_EMBEDDINGS:%=%.d) $(DSVL_ANSWERS:%=%.d)
