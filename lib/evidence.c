@@ -16,6 +16,16 @@ static bool room(void *block_pointer, size_t *capacity, size_t need, size_t size
     return grown;
 }
 
+/* What dsvl-regions says of a part of a page. */
+static dsvl_passage_kind kind_of(const dsvl_record *record)
+{
+    static const char *const names[] = {"", "text", "table", "figure"};
+    const char *kind = dsvl_record_get(record, "region_kind");
+    for (int k = DSVL_PASSAGE_TEXT; kind && k <= DSVL_PASSAGE_FIGURE; k++)
+        if (strcmp(kind, names[k]) == 0) return (dsvl_passage_kind)k;
+    return DSVL_PASSAGE_PAGE;
+}
+
 static int inconsistent(const dsvl_record *record, dsvl_error *err)
 {
     char place[256];
@@ -28,7 +38,8 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
     const dsvl_tensor *text = dsvl_record_tensor(record, "words.text"),
                       *offsets = dsvl_record_tensor(record, "words.offsets"),
                       *boxes = dsvl_record_tensor(record, "words.boxes"),
-                      *flags = dsvl_record_tensor(record, "words.flags");
+                      *flags = dsvl_record_tensor(record, "words.flags"),
+                      *sizes = dsvl_record_tensor(record, "words.font_size");
     if (!text || !offsets || !boxes || !flags) {
         e->missing = true;
         return 0;
@@ -36,7 +47,8 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
     if (text->dtype != DSVL_U8 || offsets->dtype != DSVL_I32 || boxes->dtype != DSVL_F32 ||
         flags->dtype != DSVL_U8 || offsets->rank != 1 || boxes->rank != 2 || boxes->shape[1] != 4 ||
         flags->rank != 1 || offsets->shape[0] < 1 || boxes->shape[0] != offsets->shape[0] - 1 ||
-        flags->shape[0] != boxes->shape[0])
+        flags->shape[0] != boxes->shape[0] ||
+        (sizes && (sizes->dtype != DSVL_F32 || sizes->rank != 1 || sizes->shape[0] != boxes->shape[0])))
         return inconsistent(record, err);
     size_t n = (size_t)boxes->shape[0];
     if (e->count + n > INT32_MAX / 4 || e->bytes + text->nbytes > INT32_MAX)
@@ -45,7 +57,9 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
         !room(&e->offsets, &e->offset_capacity, e->count + n + 1, sizeof *e->offsets) ||
         !room(&e->boxes, &e->box_capacity, 4 * (e->count + n), sizeof *e->boxes) ||
         !room(&e->flags, &e->flag_capacity, e->count + n, 1) ||
-        !room(&e->image, &e->image_capacity, e->count + n, sizeof *e->image))
+        !room(&e->image, &e->image_capacity, e->count + n, sizeof *e->image) ||
+        !room(&e->sizes, &e->size_capacity, e->count + n, sizeof *e->sizes) ||
+        !room(&e->passages, &e->passage_capacity, e->passage_count + 1, sizeof *e->passages))
         return dsvl_fail_memory(err, e->bytes + text->nbytes);
     const int32_t *from = offsets->data;
     if (from[0] != 0 || (size_t)from[n] != text->nbytes) return inconsistent(record, err);
@@ -56,7 +70,11 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
         memcpy(e->flags + e->count, flags->data, n);
         e->flags[e->count + n - 1] |= 2;
     }
-    for (size_t i = 0; i < n; i++) e->image[e->count + i] = (int32_t)image;
+    for (size_t i = 0; i < n; i++) {
+        e->image[e->count + i] = (int32_t)image;
+        e->sizes[e->count + i] = sizes ? ((const float *)sizes->data)[i] : 0;
+    }
+    e->passages[e->passage_count++] = (dsvl_passage){e->count, n, kind_of(record)};
     e->count += n;
     e->bytes += text->nbytes;
     return 0;
@@ -64,7 +82,7 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
 
 void dsvl_evidence_reset(dsvl_evidence *e)
 {
-    e->count = e->bytes = 0;
+    e->count = e->bytes = e->passage_count = 0;
     e->missing = false;
 }
 
@@ -75,6 +93,8 @@ void dsvl_evidence_clear(dsvl_evidence *e)
     dsvl_dealloc(e->boxes);
     dsvl_dealloc(e->flags);
     dsvl_dealloc(e->image);
+    dsvl_dealloc(e->sizes);
+    dsvl_dealloc(e->passages);
     memset(e, 0, sizeof *e);
 }
 
@@ -88,8 +108,16 @@ dsvl_grounding *dsvl_evidence_ground(const dsvl_evidence *e, dsvl_error *err)
     }
     for (size_t i = 0; i < 4 * e->count; i++)
         apart[i] = e->boxes[i] + (i & 1 ? 1e5f * (float)e->image[i / 4] : 0);
-    dsvl_grounding *g =
-        dsvl_grounding_new(e->text, e->bytes, e->count ? e->offsets : none, apart, e->flags, e->count, err);
+    const dsvl_grounding_words words = {.text = e->text,
+                                        .bytes = e->bytes,
+                                        .offsets = e->count ? e->offsets : none,
+                                        .boxes = apart,
+                                        .sizes = e->sizes,
+                                        .flags = e->flags,
+                                        .count = e->count,
+                                        .passages = e->passages,
+                                        .passage_count = e->passage_count};
+    dsvl_grounding *g = dsvl_grounding_new(&words, err);
     dsvl_dealloc(apart);
     return g;
 }

@@ -9,13 +9,16 @@
 
 /* Words of one or several pages, one after the other. */
 typedef struct dsvl_evidence {
-    char *text;       /* [bytes]: UTF-8 */
-    int32_t *offsets; /* [count + 1] */
-    float *boxes;     /* [count, 4]: points of each word's own page */
-    uint8_t *flags;   /* [count]: see dsvl-stream(5) */
-    int32_t *image;   /* [count]: which image, from 0 */
-    size_t count, bytes;
-    size_t text_capacity, offset_capacity, box_capacity, flag_capacity, image_capacity;
+    char *text;             /* [bytes]: UTF-8 */
+    int32_t *offsets;       /* [count + 1] */
+    float *boxes;           /* [count, 4]: points of each word's own page */
+    float *sizes;           /* [count]: type sizes in points; 0: not known */
+    uint8_t *flags;         /* [count]: see dsvl-stream(5) */
+    int32_t *image;         /* [count]: which image, from 0 */
+    dsvl_passage *passages; /* [passage_count]: one an image */
+    size_t count, bytes, passage_count;
+    size_t text_capacity, offset_capacity, box_capacity, flag_capacity, image_capacity, size_capacity,
+        passage_capacity;
     bool missing; /* an image had no text layer */
 } dsvl_evidence;
 

@@ -83,9 +83,15 @@ static int add(dsvl_generation *out, size_t *capacity, int32_t id, float logprob
     return 0;
 }
 
+/* What grounding needs beside the session: the first byte of every token, -1: it has none. */
+typedef struct ground_user {
+    const dsvl_session *session;
+    int16_t *first; /* [vocab] */
+} ground_user;
+
 static bool grounded_allows(void *user, int32_t id)
 {
-    const dsvl_session *session = user;
+    const dsvl_session *session = ((const ground_user *)user)->session;
     const char *bytes;
     size_t length;
     if (id == session->decoder->config.eos) return dsvl_grounding_may_end(session->grounding);
@@ -93,8 +99,42 @@ static bool grounded_allows(void *user, int32_t id)
     return dsvl_grounding_allows(session->grounding, bytes, length);
 }
 
+static int find_first_bytes(ground_user *user, dsvl_error *err)
+{
+    size_t vocab = (size_t)user->session->decoder->config.vocab;
+    user->first = dsvl_alloc(vocab, sizeof *user->first);
+    if (!user->first) return dsvl_fail_memory(err, vocab * sizeof *user->first);
+    for (size_t id = 0; id < vocab; id++) {
+        const char *bytes;
+        size_t length;
+        int status =
+            dsvl_tokenizer_bytes(user->session->model->tokenizer, (int32_t)id, false, &bytes, &length);
+        user->first[id] = status || length == 0 ? -1 : (int16_t)(unsigned char)bytes[0];
+    }
+    return 0;
+}
+
+/* Raise what the places of the words suggest. */
+static void grounded_favour(void *user, float *scores)
+{
+    const ground_user *g = user;
+    const dsvl_guide *guide = dsvl_grounding_guide(g->session->grounding);
+    char next[DSVL_FORMATS];
+    size_t n = dsvl_guide_next(guide, next), vocab = (size_t)g->session->decoder->config.vocab;
+    for (size_t k = 0; k < n; k++) {
+        for (size_t id = 0; id < vocab; id++) {
+            const char *bytes;
+            size_t length;
+            if (g->first[id] != (unsigned char)next[k]) continue;
+            dsvl_tokenizer_bytes(g->session->model->tokenizer, (int32_t)id, false, &bytes, &length);
+            scores[id] += dsvl_guide_support(guide, bytes, length);
+        }
+    }
+    scores[g->session->decoder->config.eos] += dsvl_guide_support(guide, NULL, 0);
+}
+
 /* Tell the grounding what was chosen. */
-static int ground(dsvl_session *session, int32_t id, dsvl_error *err)
+static int ground_token(dsvl_session *session, int32_t id, dsvl_error *err)
 {
     const char *bytes;
     size_t length;
@@ -180,7 +220,7 @@ static int generate(writing *w, size_t most, bool keep_loops, double *sum, size_
             out->finish = DSVL_FINISH_TIMEOUT;
             return 0;
         }
-        if (pick(w, &id, &logprob, err) || ground(session, id, err)) return -1;
+        if (pick(w, &id, &logprob, err) || ground_token(session, id, err)) return -1;
         if (id == session->decoder->config.eos) {
             out->finish = DSVL_FINISH_STOP;
             *sum = (double)logprob;
@@ -215,12 +255,15 @@ int dsvl_session_generate(dsvl_session *session, const dsvl_sampling *sampling, 
                  .forbidden = -1,
                  .deadline = sampling && sampling->timeout > 0 ? start + sampling->timeout : 0,
                  .out = out};
+    ground_user ground = {.session = session};
     int result = -1;
     w.sampler = dsvl_sampler_new(sampling, (size_t)session->decoder->config.vocab, err);
     if (!w.sampler) goto out;
     if (session->grounding) {
+        if (find_first_bytes(&ground, err)) goto out;
         dsvl_grounding_reset(session->grounding);
-        dsvl_sampler_restrict(w.sampler, grounded_allows, session);
+        dsvl_sampler_restrict(w.sampler, grounded_allows, &ground);
+        dsvl_sampler_favour(w.sampler, grounded_favour, &ground);
     }
     for (size_t i = 0; i < session->length; i++) dsvl_sampler_see(w.sampler, session->ids[i]);
     result = generate(&w, most, sampling && sampling->keep_loops, &sum, &terms, err);
@@ -232,6 +275,7 @@ out:
     out->seconds = now() - start;
     dsvl_sampler_free(w.sampler);
     dsvl_dealloc(w.stream.held);
+    dsvl_dealloc(ground.first);
     return result;
 }
 

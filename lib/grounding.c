@@ -11,7 +11,7 @@
 
 /* ---- the page ---- */
 
-enum { SPELLINGS = 3, FOLLOWERS = 3 };
+enum { SPELLINGS = 3, FOLLOWERS = 4 };
 
 typedef struct spelling {
     const char *text; /* into grounding->arena */
@@ -25,6 +25,8 @@ typedef struct word {
     spelling spell[SPELLINGS];
     int spellings;
     int32_t follower[FOLLOWERS]; /* words that may come next within a span, -1: none */
+    int32_t rest;                /* the other piece of a word that the text layer split, -1: none */
+    int32_t rank;                /* in the order of the places */
     bool used;
 } word;
 
@@ -74,6 +76,7 @@ struct dsvl_grounding {
     word *words;
     size_t count;
     char *arena; /* all spellings */
+    dsvl_guide guide;
     states now, next;
     states trial[2]; /* scratch of dsvl_grounding_allows */
     link *links;
@@ -190,7 +193,6 @@ static void find_followers(dsvl_grounding *g, const float *boxes)
 {
     for (size_t i = 0; i < g->count; i++) {
         word *w = &g->words[i];
-        for (int k = 0; k < FOLLOWERS; k++) w->follower[k] = -1;
         if (i + 1 < g->count) w->follower[0] = (int32_t)(i + 1);
         const float *box = boxes + 4 * i;
         bool in_run = i + 1 < g->count && run_begin(boxes, i + 1) != i + 1;
@@ -208,54 +210,100 @@ static void find_followers(dsvl_grounding *g, const float *boxes)
     }
 }
 
+/* What else may follow is what does by the places of the words. */
+static void take_order(dsvl_grounding *g)
+{
+    static const struct {
+        dsvl_format format;
+        int slot;
+    } sources[] = {{DSVL_AS_TEXT, 2}, {DSVL_AS_CSV, 3}};
+    for (size_t k = 0; k < sizeof sources / sizeof *sources; k++) {
+        const dsvl_transcript *t = &g->guide.transcripts[sources[k].format];
+        for (size_t i = 0; i < t->written; i++) {
+            word *w = &g->words[t->sequence[i]];
+            w->rank = (int32_t)i;
+            if (i + 1 == t->written) break;
+            int32_t next = t->sequence[i + 1], gap = t->begins[next] - t->ends[t->sequence[i]];
+            if (gap == 0) w->rest = next;
+            if (gap == 1 && t->text[t->begins[next] - 1] == ' ') w->follower[sources[k].slot] = next;
+        }
+    }
+}
+
 /* ---- building ---- */
 
-static int check_words(const int32_t *offsets, const float *boxes, size_t bytes, size_t count,
-                       dsvl_error *err)
+static int check_words(const dsvl_grounding_words *p, dsvl_error *err)
 {
-    bool good = count < INT32_MAX / 4 && offsets[0] == 0 && (size_t)offsets[count] == bytes;
-    for (size_t i = 0; good && i < count; i++) {
-        good = offsets[i] <= offsets[i + 1];
-        for (int k = 0; k < 4; k++) good = good && isfinite(boxes[4 * i + (size_t)k]);
+    bool good = p->count < INT32_MAX / 4 && p->offsets[0] == 0 && (size_t)p->offsets[p->count] == p->bytes;
+    for (size_t i = 0; good && i < p->count; i++) {
+        good = p->offsets[i] <= p->offsets[i + 1] && (!p->sizes || isfinite(p->sizes[i]));
+        for (int k = 0; k < 4; k++) good = good && isfinite(p->boxes[4 * i + (size_t)k]);
     }
+    for (size_t i = 0; good && i < p->passage_count; i++)
+        good = p->passages[i].first <= p->count && p->passages[i].count <= p->count - p->passages[i].first;
     if (good) return 0;
     return dsvl_fail(err, DSVL_E_INPUT,
                      "the text layer is inconsistent: words.offsets or words.boxes are not in order");
 }
 
-dsvl_grounding *dsvl_grounding_new(const char *text, size_t bytes, const int32_t *offsets, const float *boxes,
-                                   const uint8_t *flags, size_t count, dsvl_error *err)
+/* Order the words by their places, in their first spellings. */
+static int find_order(dsvl_grounding *g, const dsvl_grounding_words *p, dsvl_error *err)
 {
-    if (check_words(offsets, boxes, bytes, count, err)) return NULL;
+    const dsvl_passage whole = {0, p->count, DSVL_PASSAGE_PAGE};
+    dsvl_scribe_word *words = dsvl_alloc_zero(p->count, sizeof *words);
+    if (!words) return dsvl_fail_memory(err, p->count * sizeof *words);
+    for (size_t i = 0; i < p->count; i++) {
+        const spelling *s = &g->words[i].spell[0];
+        const float *box = p->boxes + 4 * i;
+        float em = p->sizes ? p->sizes[i] : 0;
+        words[i] = (dsvl_scribe_word){.text = s->text,
+                                      .length = g->words[i].spellings ? s->length : 0,
+                                      .box = box,
+                                      .em = em > 0 ? em : fmaxf(height(box) / 1.15f, 1e-3f),
+                                      .ends_line = (p->flags[i] & 2) != 0};
+    }
+    int status = dsvl_guide_open(&g->guide, words, p->count, p->passage_count ? p->passages : &whole,
+                                 p->passage_count ? p->passage_count : 1, err);
+    dsvl_dealloc(words);
+    return status;
+}
+
+dsvl_grounding *dsvl_grounding_new(const dsvl_grounding_words *p, dsvl_error *err)
+{
+    if (check_words(p, err)) return NULL;
     dsvl_grounding *g = dsvl_alloc_zero(1, sizeof *g);
     if (g) {
-        g->count = count;
-        g->words = dsvl_alloc_zero(count, sizeof *g->words);
+        g->count = p->count;
+        g->words = dsvl_alloc_zero(p->count, sizeof *g->words);
         g->arena =
-            dsvl_alloc(3 * bytes + 1, 1); /* at most three spellings, none longer than the word in UTF-8 */
+            dsvl_alloc(3 * p->bytes + 1, 1); /* at most three spellings, none longer than the word in UTF-8 */
     }
     if (!g || !g->words || !g->arena) {
-        dsvl_fail_memory(err, count * sizeof *g->words);
-        dsvl_grounding_free(g);
-        return NULL;
+        dsvl_fail_memory(err, p->count * sizeof(word));
+        goto failed;
     }
     char *room = g->arena;
-    for (size_t i = 0; i < count; i++) {
-        spell(&g->words[i], &room, text + offsets[i], offsets[i + 1] - offsets[i], (flags[i] & 2) != 0);
+    for (size_t i = 0; i < p->count; i++) {
+        word *w = &g->words[i];
+        spell(w, &room, p->text + p->offsets[i], p->offsets[i + 1] - p->offsets[i], (p->flags[i] & 2) != 0);
+        for (int k = 0; k < FOLLOWERS; k++) w->follower[k] = -1;
+        w->rest = -1;
     }
-    find_followers(g, boxes);
+    if (find_order(g, p, err)) goto failed;
+    find_followers(g, p->boxes);
+    take_order(g);
     dsvl_grounding_reset(g);
-    if (g->out_of_memory) {
-        dsvl_fail_memory(err, sizeof(state));
-        dsvl_grounding_free(g);
-        return NULL;
-    }
-    return g;
+    if (!g->out_of_memory) return g;
+    dsvl_fail_memory(err, sizeof(state));
+failed:
+    dsvl_grounding_free(g);
+    return NULL;
 }
 
 void dsvl_grounding_free(dsvl_grounding *g)
 {
     if (!g) return;
+    dsvl_guide_close(&g->guide);
     dsvl_dealloc(g->words);
     dsvl_dealloc(g->arena);
     dsvl_dealloc(g->now.data);
@@ -383,9 +431,11 @@ static int32_t close_span(dsvl_grounding *g, bool real, const state *s)
         return s->closed;
     }
     g->closures = block;
-    int32_t first = s->word, last = g->span_word_count ? g->span_words[g->span_word_count - 1] : -1;
+    int32_t first = s->word;
     for (int32_t l = s->link; l >= 0; l = g->links[l].before) first = g->links[l].word;
-    size_t distance = first > last ? (size_t)(first - last) : (size_t)(last - first) + g->count;
+    int64_t step = g->words[first].rank;
+    step -= g->span_word_count ? g->words[g->span_words[g->span_word_count - 1]].rank : -1;
+    size_t distance = step > 0 ? (size_t)step : (size_t)-step + g->count;
     g->closures[g->closure_count] = (closure){s->link, s->closed, s->begin, (int32_t)g->position, distance};
     return (int32_t)g->closure_count++;
 }
@@ -408,6 +458,8 @@ static void step_inside(dsvl_grounding *g, states *to, bool real, const state *s
         push(g, to, next);
     }
     if (s->at == p->length && p->joins) step_followers(g, to, real, s, c);
+    int32_t rest = g->words[s->word].rest;
+    if (s->at == p->length && rest >= 0) enter(g, to, real, rest, c, false, s);
     if (s->at == p->length && c == ' ' && !p->joins) {
         state next = *s;
         next.place = SPACED;
@@ -455,6 +507,7 @@ void dsvl_grounding_reset(dsvl_grounding *g)
     for (size_t i = 0; i < g->count; i++) g->words[i].used = false;
     g->now.count = g->link_count = g->closure_count = g->span_count = g->span_word_count = g->position = 0;
     g->out_of_memory = false;
+    dsvl_guide_reset(&g->guide);
     push(g, &g->now, between(OUTSIDE, false, -1));
 }
 
@@ -525,6 +578,22 @@ static void settle_agreed(dsvl_grounding *g)
     for (size_t i = 0; i < g->now.count; i++) g->now.data[i].closed = -1;
 }
 
+/* Let the guide see a byte of the answer, and where the answer has departed from it, the words just spelt. */
+static void guide(dsvl_grounding *g, char c)
+{
+    if (dsvl_guide_follow(&g->guide, c)) return;
+    for (size_t i = 0; i < g->now.count; i++) {
+        const state *s = &g->now.data[i];
+        if (s->place == INSIDE && s->at == g->words[s->word].spell[s->spell].length)
+            dsvl_guide_return(&g->guide, s->word);
+    }
+}
+
+const dsvl_guide *dsvl_grounding_guide(const dsvl_grounding *g)
+{
+    return &g->guide;
+}
+
 int dsvl_grounding_accept(dsvl_grounding *g, const char *bytes, size_t length, dsvl_error *err)
 {
     for (size_t i = 0; i < length; i++) {
@@ -537,6 +606,7 @@ int dsvl_grounding_accept(dsvl_grounding *g, const char *bytes, size_t length, d
         g->now = g->next;
         g->next = swap;
         g->position++;
+        guide(g, bytes[i]);
         settle_agreed(g);
     }
     return g->out_of_memory ? dsvl_fail_memory(err, sizeof(state)) : 0;

@@ -17,15 +17,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/error.h"
+#include "lib/guide.h"
 
 typedef struct dsvl_grounding dsvl_grounding;
 
-/* Words of a page, all borrowed for the grounding's life: boxes [count, 4] in points, offsets [count + 1]
- * into text, flags [count] with bit 1 on the last word of a line (see dsvl-stream(5)). Checked; NULL with
- * *err filled when inconsistent. */
-dsvl_grounding *dsvl_grounding_new(const char *text, size_t bytes, const int32_t *offsets, const float *boxes,
-                                   const uint8_t *flags, size_t count, dsvl_error *err);
+/* Words of a page, or of parts of it; all borrowed. */
+typedef struct dsvl_grounding_words {
+    const char *text; /* [bytes] */
+    size_t bytes;
+    const int32_t *offsets; /* [count + 1] into text */
+    const float *boxes;     /* [count, 4]: points */
+    const float *sizes;     /* [count]: type sizes in points; NULL: by the boxes */
+    const uint8_t *flags;   /* [count]: bit 1 on the last word of a line (see dsvl-stream(5)) */
+    size_t count;
+    const dsvl_passage *passages; /* [passage_count]: what belongs together; none: all, as a page */
+    size_t passage_count;
+} dsvl_grounding_words;
+
+/* Checked; NULL with *err filled when inconsistent. */
+dsvl_grounding *dsvl_grounding_new(const dsvl_grounding_words *words, dsvl_error *err);
 void dsvl_grounding_free(dsvl_grounding *grounding);
 void dsvl_grounding_reset(dsvl_grounding *grounding); /* begin a new answer */
 
@@ -35,6 +45,8 @@ bool dsvl_grounding_allows(dsvl_grounding *grounding, const char *bytes, size_t 
 bool dsvl_grounding_may_end(const dsvl_grounding *grounding);
 /* Append bytes that are allowed. -1: memory, or they were not. */
 int dsvl_grounding_accept(dsvl_grounding *grounding, const char *bytes, size_t length, dsvl_error *err);
+/* What the places of the words suggest for the next byte: see lib/guide.h. */
+const dsvl_guide *dsvl_grounding_guide(const dsvl_grounding *grounding);
 /* The answer is complete: closes the last span. */
 int dsvl_grounding_finish(dsvl_grounding *grounding, dsvl_error *err);
 

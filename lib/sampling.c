@@ -20,7 +20,8 @@ typedef struct candidate {
 
 struct dsvl_sampler {
     dsvl_allowed_fn allowed; /* NULL: all tokens */
-    void *allowed_user;
+    dsvl_favour_fn favour;   /* NULL: none */
+    void *allowed_user, *favour_user;
     dsvl_sampling sampling;
     size_t vocab;
     uint8_t *seen;     /* [vocab] */
@@ -229,6 +230,12 @@ void dsvl_sampler_restrict(dsvl_sampler *sampler, dsvl_allowed_fn allowed, void 
     sampler->allowed_user = user;
 }
 
+void dsvl_sampler_favour(dsvl_sampler *sampler, dsvl_favour_fn favour, void *user)
+{
+    sampler->favour = favour;
+    sampler->favour_user = user;
+}
+
 /* Take the tokens that are not allowed out of the scores; -1 when none remains. A greedy choice needs only to
  * know its best token, so the scores are tried from the top, and all of them only when that goes on for long.
  */
@@ -263,10 +270,11 @@ int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, f
             err, DSVL_E_MODEL,
             "the decoder's logits are not finite: the weights are damaged or the embeddings hold NaN");
     size_t chosen;
-    if (greedy && sampler->sampling.repetition_penalty == 1 && !sampler->allowed) {
+    if (greedy && sampler->sampling.repetition_penalty == 1 && !sampler->allowed && !sampler->favour) {
         chosen = argmax(logits, n);
     } else {
         penalise(sampler, logits);
+        if (sampler->favour) sampler->favour(sampler->favour_user, sampler->scores);
         if (sampler->allowed && refuse(sampler, greedy))
             return dsvl_fail(err, DSVL_E_MODEL, "no token of the vocabulary can go on with the answer");
         chosen = greedy ? argmax(sampler->scores, n) : draw(sampler);

@@ -21,6 +21,10 @@ void dsvl_sampler_see(dsvl_sampler *sampler, int32_t id);
 typedef bool (*dsvl_allowed_fn)(void *user, int32_t id);
 void dsvl_sampler_restrict(dsvl_sampler *sampler, dsvl_allowed_fn allowed, void *user);
 
+/* Let `favour` change the scores [vocab] before every choice; NULL: they stay. */
+typedef void (*dsvl_favour_fn)(void *user, float *scores);
+void dsvl_sampler_favour(dsvl_sampler *sampler, dsvl_favour_fn favour, void *user);
+
 /* Choose from logits [vocab]; *logprob is the natural log of the token's probability at temperature 1, before
  * any penalty. Logits that are not finite are an error. */
 int dsvl_sampler_pick(dsvl_sampler *sampler, const float *logits, int32_t *id, float *logprob,

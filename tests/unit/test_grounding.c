@@ -40,11 +40,21 @@ static void lay_out(page *p, const char *lines)
     if (p->count) p->flags[p->count - 1] |= 2;
 }
 
+static dsvl_grounding *ground_bytes(const page *p, size_t bytes, dsvl_error *err)
+{
+    const dsvl_grounding_words words = {.text = p->text,
+                                        .bytes = bytes,
+                                        .offsets = p->offsets,
+                                        .boxes = p->boxes[0],
+                                        .flags = p->flags,
+                                        .count = p->count};
+    return dsvl_grounding_new(&words, err);
+}
+
 static dsvl_grounding *ground(const page *p)
 {
     dsvl_error err = {0};
-    return dsvl_grounding_new(p->text, (size_t)p->offsets[p->count], p->offsets, p->boxes[0], p->flags,
-                              p->count, &err);
+    return ground_bytes(p, (size_t)p->offsets[p->count], &err);
 }
 
 /* Feed an answer: "ok", "stuck at N" or "open" (it may not end there). */
@@ -204,12 +214,10 @@ static void test_bad_layers(void)
     dsvl_error err = {0};
     lay_out(&p, "a b");
     p.offsets[1] = 5;
-    CHECK(!dsvl_grounding_new(p.text, 2, p.offsets, p.boxes[0], p.flags, 2, &err) &&
-          err.code == DSVL_E_INPUT);
+    CHECK(!ground_bytes(&p, 2, &err) && err.code == DSVL_E_INPUT);
     lay_out(&p, "a b");
     memset(&err, 0, sizeof err);
-    CHECK(!dsvl_grounding_new(p.text, 9, p.offsets, p.boxes[0], p.flags, 2, &err) &&
-          err.code == DSVL_E_INPUT);
+    CHECK(!ground_bytes(&p, 9, &err) && err.code == DSVL_E_INPUT);
     lay_out(&p, "a b");
     for (long n = 1; n < 40; n++) {
         dsvl_alloc_fail_at(n);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Transcripts of words by their places, and how answers follow them. */
+#include "lib/alloc.h"
+#include "lib/guide.h"
+#include "tests/unit/check.h"
+
+enum { MAX = 96 };
+
+typedef struct page {
+    char text[2048];
+    float boxes[MAX][4];
+    dsvl_scribe_word words[MAX];
+    size_t count;
+} page;
+
+/* A drawing of a page: each character is half an em wide, each line an em high; a word ends at a space. '_'
+ * is a space within a word's neighbourhood, drawn narrow; "\n" begins the next line, "~" moves down by half a
+ * line. */
+static void draw(page *p, const char *lines)
+{
+    memset(p, 0, sizeof *p);
+    float x = 0, y = 0, pitch = 1.2f;
+    char *room = p->text;
+    for (const char *s = lines; *s;) {
+        if (*s == '\n' || *s == ' ' || *s == '~') {
+            if (*s == '~') y -= pitch / 2;
+            if (*s == '\n') {
+                x = 0;
+                y += pitch;
+                if (p->count) p->words[p->count - 1].ends_line = true;
+            } else if (*s == ' ') {
+                x += .3f;
+            }
+            s++;
+            continue;
+        }
+        size_t n = strcspn(s, " \n~");
+        memcpy(room, s, n);
+        float *b = p->boxes[p->count];
+        b[0] = x, b[1] = y, b[2] = x += .3f * (float)n, b[3] = y + 1;
+        p->words[p->count++] = (dsvl_scribe_word){room, (int32_t)n, b, 1, false};
+        room += n;
+        s += n;
+    }
+}
+
+static const struct {
+    dsvl_passage_kind kind;
+    const char *page, *text, *csv, *markdown;
+} cases[] = {
+    {DSVL_PASSAGE_TEXT, "one two\nthree", "one two\nthree", "", ""},
+    {DSVL_PASSAGE_TABLE, "Name    Sum\n\nAlder   18\n\nOak     7,5", "Name Sum\nAlder 18\nOak 7,5",
+     "Name,Sum\nAlder,18\nOak,\"7,5\"", "| Name | Sum |\n|---|---|\n| Alder | 18 |\n| Oak | 7,5 |"},
+    {DSVL_PASSAGE_TABLE, "Name    Sum    Of\n\nAlder          2\n\nOak     7\n\n        9      3",
+     "Name Sum Of\nAlder 2\nOak 7\n9 3", "Name,Sum,Of\nAlder,,2\nOak,7,\n,9,3",
+     "| Name | Sum | Of |\n|---|---|---|\n| Alder |  | 2 |\n| Oak | 7 |  |\n|  | 9 | 3 |"},
+    /* a cell of two lines */
+    {DSVL_PASSAGE_TABLE,
+     "Ref   Remarks        Sum\n\nA1    it was late    7\n      and dark\n\nB2    it was not     8",
+     "Ref Remarks Sum\nA1 it was late 7\nand dark\nB2 it was not 8",
+     "Ref,Remarks,Sum\nA1,it was late and dark,7\nB2,it was not,8",
+     "| Ref | Remarks | Sum |\n|---|---|---|\n| A1 | it was late and dark | 7 |\n| B2 | it was not | 8 |"},
+    /* the same, the other cells at half height */
+    {DSVL_PASSAGE_TABLE,
+     "Ref   Remarks        Sum\n\n      it was late\n~A1                   7\n~      and dark\n\nB2    it "
+     "was not     8",
+     NULL, "Ref,Remarks,Sum\nA1,it was late and dark,7\nB2,it was not,8", NULL},
+    /* a heading across columns */
+    {DSVL_PASSAGE_TABLE, "      Budget and sum\n\nA     12      13\n\nB     14      15\n\nC     16      17",
+     NULL, ",Budget and sum,\nA,12,13\nB,14,15\nC,16,17", NULL},
+    {DSVL_PASSAGE_FIGURE, "Rainfall in 2019\n\n      34\n                12\n\n\n Jan      Feb\n", NULL, NULL,
+     NULL},
+    {DSVL_PASSAGE_FIGURE, "   34\n           12\n\n\n   Jan     Feb\n", "34\n12\nJan Feb", "Jan,34\nFeb,12",
+     NULL},
+    {DSVL_PASSAGE_FIGURE, "North Sea       34\n\nBaltic    12\n\nAtlantic            70\n\n0     50     100",
+     NULL, "North Sea,34\nBaltic,12\nAtlantic,70", NULL},
+};
+
+static void test_cases(void)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        page p;
+        dsvl_error err = {0};
+        dsvl_transcript t[DSVL_FORMATS];
+        draw(&p, cases[i].page);
+        const dsvl_passage all = {0, p.count, cases[i].kind};
+        const char *want[] = {cases[i].text, cases[i].csv, cases[i].markdown};
+        CHECK(dsvl_transcripts_write(t, p.words, p.count, &all, 1, &err) == 0);
+        for (int f = 0; f < DSVL_FORMATS; f++) {
+            CHECK_MSG(!want[f] ||
+                          (strlen(want[f]) == t[f].length && memcmp(want[f], t[f].text, t[f].length) == 0),
+                      "case %zu, format %d: \"%.*s\"", i, f, (int)t[f].length, t[f].text ? t[f].text : "");
+            for (size_t k = 0; k < p.count; k++) {
+                int32_t begin = t[f].begins[k];
+                CHECK((begin < 0) == (t[f].ends[k] < 0));
+                CHECK(begin < 0 ||
+                      memcmp(t[f].text + begin, p.words[k].text, (size_t)p.words[k].length) == 0);
+            }
+        }
+        dsvl_transcripts_free(t);
+    }
+}
+
+static void follow(dsvl_guide *g, const char *bytes)
+{
+    while (*bytes) dsvl_guide_follow(g, *bytes++);
+}
+
+/* What is suggested after what was said. */
+static void test_guide(void)
+{
+    page p;
+    dsvl_guide g;
+    dsvl_error err = {0};
+    draw(&p, "Name    Sum\n\nAlder   18\n\nOak     7,5");
+    const dsvl_passage all = {0, p.count, DSVL_PASSAGE_TABLE};
+    CHECK(dsvl_guide_open(&g, p.words, p.count, &all, 1, &err) == 0);
+    CHECK(dsvl_guide_support(&g, "Name", 4) > 0 && dsvl_guide_support(&g, "| N", 3) > 0);
+    CHECK(!(dsvl_guide_support(&g, "Sum", 3) > 0) && !(dsvl_guide_support(&g, NULL, 0) > 0));
+    follow(&g, "Name");
+    CHECK(dsvl_guide_support(&g, ",", 1) > dsvl_guide_support(&g, " ", 1) &&
+          dsvl_guide_support(&g, " ", 1) > 0);
+    CHECK(!(dsvl_guide_support(&g, "\n", 1) > 0));
+    follow(&g, ",Sum\n");
+    float early = dsvl_guide_support(&g, "A", 1);
+    CHECK(early > dsvl_guide_support(&g, "Alderx", 6));
+    follow(&g, "Oak"); /* a row was left out */
+    CHECK(!(dsvl_guide_support(&g, ",", 1) > 0));
+    dsvl_guide_return(&g, 4);
+    CHECK(dsvl_guide_support(&g, ",\"7", 3) > 0 && dsvl_guide_support(&g, ",", 1) < early);
+    CHECK(!(dsvl_guide_support(&g, " |", 2) > 0)); /* it is CSV by now */
+    follow(&g, ",\"7,5\"");
+    CHECK(dsvl_guide_support(&g, NULL, 0) > 0);
+    dsvl_guide_reset(&g);
+    follow(&g, "| Name");
+    CHECK(dsvl_guide_support(&g, " | S", 4) > 0 && !(dsvl_guide_support(&g, ",", 1) > 0));
+    dsvl_guide_close(&g);
+}
+
+static void test_memory(void)
+{
+    page p;
+    dsvl_guide g;
+    draw(&p, cases[3].page);
+    const dsvl_passage all = {0, p.count, DSVL_PASSAGE_TABLE};
+    for (long n = 1; n < 60; n++) {
+        dsvl_error err = {0};
+        dsvl_alloc_fail_at(n);
+        int status = dsvl_guide_open(&g, p.words, p.count, &all, 1, &err);
+        dsvl_alloc_fail_at(0);
+        CHECK(status == 0 || err.code == DSVL_E_MEMORY);
+        if (status == 0) {
+            dsvl_guide_close(&g);
+            break;
+        }
+    }
+}
+
+int main(void)
+{
+    test_cases();
+    test_guide();
+    test_memory();
+    return CHECK_DONE();
+}
