@@ -13,6 +13,7 @@
 #include "lib/alloc.h"
 #include "lib/answer.h"
 #include "lib/answer_cache.h"
+#include "lib/chat.h"
 #include "lib/group.h"
 #include "lib/joined.h"
 #include "lib/question.h"
@@ -72,6 +73,7 @@ typedef struct asker {
     dsvl_session *session;
     dsvl_store *store;         /* --cache; NULL: none */
     dsvl_grounding *grounding; /* of the group being asked about; NULL: answers are free */
+    dsvl_grounding *held; /* the same, or NULL where the question at hand asks for a place, not for words */
     dsvl_questions questions;
     dsvl_prefix prefix;
     dsvl_group group;
@@ -187,7 +189,7 @@ static int find_answer(asker *a, const int32_t *ids, size_t count, size_t left, 
                               .count = count,
                               .sampling = &sampling,
                               .max_tokens = (size_t)options.max_tokens,
-                              .grounding = a->grounding};
+                              .grounding = a->held};
     int found = a->store ? dsvl_answer_cache_get(a->store, &asked, key, out, tokens, err) : 0;
     if (found) return found < 0 ? -1 : 0;
     const double begun = cli_seconds();
@@ -231,6 +233,24 @@ static bool certain(const asker *a, const dsvl_question *question)
     return dsvl_evidence_holds(&a->group.evidence, 0, text, n);
 }
 
+/* The evidence of a grounded answer; NULL for lack of memory. */
+static json_t *find_cells(asker *a, const dsvl_generation *generation, const char *text,
+                          const dsvl_task *task)
+{
+    size_t *ends = dsvl_alloc(generation->count, sizeof *ends), end = 0;
+    if (!ends) return NULL;
+    for (size_t i = 0; i < generation->count; i++) {
+        const char *bytes;
+        size_t n;
+        dsvl_chat_bytes(a->model, generation->ids[i], &bytes, &n);
+        ends[i] = end += n;
+    }
+    const dsvl_token_odds odds = {ends, generation->logprobs, generation->count};
+    json_t *cells = dsvl_evidence_cells(&a->group.evidence, a->held, text, strlen(text), &odds, task);
+    dsvl_dealloc(ends);
+    return cells;
+}
+
 static int write_answer(asker *a, const dsvl_question *question, const dsvl_generation *generation,
                         size_t tokens, double prefill, dsvl_error *err)
 {
@@ -238,8 +258,7 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
     const dsvl_task *task = dsvl_task_of(question->prompt);
     char *text = dsvl_answer_text(a->model, generation->ids, generation->count, err);
     if (!text) return -1;
-    json_t *cells =
-        a->grounding ? dsvl_evidence_cells(&g->evidence, a->grounding, text, strlen(text), task) : NULL;
+    json_t *cells = a->held ? find_cells(a, generation, text, task) : NULL;
     const dsvl_answer answer = {.model = a->model,
                                 .sources = g->sources,
                                 .count = g->count,
@@ -331,6 +350,19 @@ static bool concerns(const asker *a, const dsvl_question *question)
     return true; /* the page has none of those */
 }
 
+/* Hold the answer to the words of the page, and say which form it is to have. */
+static void hold(asker *a, const dsvl_question *question)
+{
+    static const dsvl_format formats[] = {[DSVL_JOIN_LINES] = DSVL_AS_TEXT,
+                                          [DSVL_JOIN_CSV] = DSVL_AS_CSV,
+                                          [DSVL_JOIN_MARKDOWN] = DSVL_AS_MARKDOWN,
+                                          [DSVL_JOIN_BOXES] = DSVL_FORMATS};
+    const dsvl_task *task = dsvl_task_of(question->prompt);
+    a->held = task && task->join == DSVL_JOIN_BOXES ? NULL : a->grounding;
+    if (a->held) dsvl_grounding_expect(a->held, task ? formats[task->join] : DSVL_FORMATS);
+    dsvl_session_ground(a->session, a->held);
+}
+
 /* One question of the group. A failure of the question is reported; -1 only where nothing more can be done.
  */
 static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
@@ -343,6 +375,7 @@ static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
     dsvl_generation generation = {0};
     double prefill = 0;
     const size_t left = (size_t)(a->questions.items + a->questions.count - question) * a->parts_left;
+    hold(a, question);
     int status = blank ? 0 : dsvl_question_tokens(question, a->model, g->count, &ids, &count, &failure);
     if (status == 0 && !blank)
         status = find_answer(a, ids, count, left, &generation, &tokens, &prefill, &failure);
@@ -372,7 +405,6 @@ static int ground_group(asker *a, dsvl_error *err)
         return 0;
     }
     a->grounding = dsvl_evidence_ground(&g->evidence, err);
-    dsvl_session_ground(a->session, a->grounding);
     return a->grounding ? 0 : -1;
 }
 
@@ -390,7 +422,7 @@ static int finish_group(asker *a, const char *trouble, dsvl_error *err)
     }
     dsvl_session_ground(a->session, NULL);
     dsvl_grounding_free(a->grounding);
-    a->grounding = NULL;
+    a->grounding = a->held = NULL;
     dsvl_group_reset(&a->group);
     return status;
 }

@@ -50,6 +50,11 @@ static bool make_key(const dsvl_asked *asked, char key[65])
         add_array(&hash, e->boxes, e->count * 4 * sizeof *e->boxes);
         add_array(&hash, e->flags, e->count);
         add_array(&hash, e->image, e->count * sizeof *e->image);
+        add_array(&hash, e->sizes, e->count * sizeof *e->sizes);
+        for (size_t i = 0; i < e->passage_count; i++) {
+            add_number(&hash, e->passages[i].count);
+            add_number(&hash, e->passages[i].kind);
+        }
     }
     dsvl_hash_hex(&hash, key);
     return true;

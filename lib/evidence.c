@@ -128,12 +128,24 @@ static json_t *point(float x)
     return json_real(round((double)x * 1e4) / 1e4);
 }
 
+/* Over the tokens that reach into bytes [begin, end); *from is the first token to look at, and moves on. */
+static double mean_logprob(const dsvl_token_odds *odds, size_t begin, size_t end, size_t *from)
+{
+    double sum = 0;
+    size_t n = 0;
+    while (*from < odds->count && odds->ends[*from] <= begin) ++*from;
+    for (size_t i = *from; i < odds->count && (i == 0 || odds->ends[i - 1] < end); i++, n++)
+        sum += (double)odds->logprobs[i];
+    return n ? sum / (double)n : 0;
+}
+
 json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, const char *answer,
-                            size_t length, const dsvl_task *task)
+                            size_t length, const dsvl_token_odds *odds, const dsvl_task *task)
 {
     const bool markdown = task && task->join == DSVL_JOIN_MARKDOWN,
                table = markdown || (task && task->join == DSVL_JOIN_CSV);
     dsvl_table_place place = {0};
+    size_t token = 0;
     json_t *cells = json_array();
     for (size_t i = 0; i < dsvl_grounding_spans(g); i++) {
         dsvl_span s = dsvl_grounding_span(g, i);
@@ -149,8 +161,10 @@ json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, con
                                   json_pack("[o,o,o,o]", point(b[0]), point(b[1]), point(b[2]), point(b[3])));
         }
         char *text = dsvl_utf8(answer + s.begin, s.end - s.begin);
-        json_t *cell = json_pack("{s:o, s:i, s:o, s:o}", "text", text ? json_string_nocheck(text) : NULL,
-                                 "image", (int)e->image[s.words[0]], "words", words, "boxes", boxes);
+        double certainty = round(mean_logprob(odds, s.begin, s.end, &token) * 1e6) / 1e6;
+        json_t *cell =
+            json_pack("{s:o, s:i, s:o, s:o, s:f}", "text", text ? json_string_nocheck(text) : NULL, "image",
+                      (int)e->image[s.words[0]], "words", words, "boxes", boxes, "mean_logprob", certainty);
         dsvl_dealloc(text);
         if (table) {
             dsvl_table_place_seek(&place, answer, s.begin, markdown);

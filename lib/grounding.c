@@ -142,12 +142,15 @@ static spelling spelling_of(const char *text, int32_t length)
 static void spell(word *w, char **room, const char *text, int32_t length, bool ends_line)
 {
     char *first = *room;
+    bool soft = ends_line && length > 2 && memcmp(text + length - 2, "\xc2\xad", 2) == 0; /* it is printed */
     int32_t n = rewrite(first, text, length, false);
+    if (soft) first[n++] = '-';
     *room += n;
     if (n == 0) return;
     w->spell[w->spellings++] = spelling_of(first, n);
     char *second = *room;
     int32_t m = rewrite(second, text, length, true);
+    if (soft) second[m++] = '-';
     if (m > 0 && (m != n || memcmp(first, second, (size_t)n) != 0)) {
         w->spell[w->spellings++] = spelling_of(second, m);
         *room += m;
@@ -587,6 +590,11 @@ static void guide(dsvl_grounding *g, char c)
         if (s->place == INSIDE && s->at == g->words[s->word].spell[s->spell].length)
             dsvl_guide_return(&g->guide, s->word);
     }
+}
+
+void dsvl_grounding_expect(dsvl_grounding *g, dsvl_format format)
+{
+    dsvl_guide_expect(&g->guide, format);
 }
 
 const dsvl_guide *dsvl_grounding_guide(const dsvl_grounding *g)

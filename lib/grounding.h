@@ -45,6 +45,8 @@ bool dsvl_grounding_allows(dsvl_grounding *grounding, const char *bytes, size_t 
 bool dsvl_grounding_may_end(const dsvl_grounding *grounding);
 /* Append bytes that are allowed. -1: memory, or they were not. */
 int dsvl_grounding_accept(dsvl_grounding *grounding, const char *bytes, size_t length, dsvl_error *err);
+/* What answers are to be: see dsvl_guide_expect. */
+void dsvl_grounding_expect(dsvl_grounding *grounding, dsvl_format format);
 /* What the places of the words suggest for the next byte: see lib/guide.h. */
 const dsvl_guide *dsvl_grounding_guide(const dsvl_grounding *grounding);
 /* The answer is complete: closes the last span. */

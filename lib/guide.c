@@ -4,27 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nats, at the beginning and at most, and how many a byte in order adds. A question about a whole page may be
- * about anything; a part is cut out to be read. */
+/* Nats, at the beginning and at most, and how many a byte in order adds: of a question about anything, and of
+ * one to read the words out. */
 static const struct {
     float least, most, byte;
-} supports[2] = {{.5f, 8, .1f}, {9, 16, .2f}};
-
-/* Of a table or chart, lines of text are the less likely answer. */
-static const float TEXT_OF_TABLE = .5f;
+} supports[2] = {{.5f, 8, .1f}, {14, 20, .2f}};
 
 int dsvl_guide_open(dsvl_guide *guide, const dsvl_scribe_word *words, size_t count,
                     const dsvl_passage *passages, size_t passage_count, dsvl_error *err)
 {
     memset(guide, 0, sizeof *guide);
     if (dsvl_transcripts_write(guide->transcripts, words, count, passages, passage_count, err)) return -1;
-    guide->tabular = guide->transcripts[DSVL_AS_CSV].length > 0;
-    for (size_t i = 0; i < passage_count; i++) {
-        guide->part = guide->part || passages[i].kind != DSVL_PASSAGE_PAGE;
-        if (passages[i].kind == DSVL_PASSAGE_FIGURE && !guide->tabular) { /* nothing but scattered labels */
-            for (int f = 0; f < DSVL_FORMATS; f++) guide->transcripts[f].length = 0;
-        }
-    }
+    guide->expected = DSVL_FORMATS;
     dsvl_guide_reset(guide);
     return 0;
 }
@@ -34,12 +25,19 @@ void dsvl_guide_close(dsvl_guide *guide)
     dsvl_transcripts_free(guide->transcripts);
 }
 
+void dsvl_guide_expect(dsvl_guide *guide, dsvl_format format)
+{
+    guide->expected = format;
+    dsvl_guide_reset(guide);
+}
+
 void dsvl_guide_reset(dsvl_guide *guide)
 {
     guide->streak = 0;
     guide->departed = 0;
     for (int f = 0; f < DSVL_FORMATS; f++) {
-        guide->alive[f] = guide->transcripts[f].length > 0;
+        bool wanted = guide->expected == DSVL_FORMATS || (int)guide->expected == f;
+        guide->alive[f] = wanted && guide->transcripts[f].length > 0;
         guide->at[f] = guide->alive[f] ? 0 : -1;
     }
 }
@@ -58,18 +56,16 @@ size_t dsvl_guide_next(const dsvl_guide *guide, char next[DSVL_FORMATS])
 
 float dsvl_guide_support(const dsvl_guide *guide, const char *bytes, size_t length)
 {
-    float share = 0,
-          support = supports[guide->part].least + supports[guide->part].byte * (float)guide->streak;
+    const int reads = guide->expected != DSVL_FORMATS;
+    const float support = supports[reads].least + supports[reads].byte * (float)guide->streak;
     for (int f = 0; f < DSVL_FORMATS; f++) {
         const dsvl_transcript *t = &guide->transcripts[f];
         if (guide->at[f] < 0) continue;
         size_t left = t->length - (size_t)guide->at[f];
-        bool fits = bytes ? length <= left && memcmp(t->text + guide->at[f], bytes, length) == 0 : left == 0;
-        bool doubtful = f == DSVL_AS_TEXT && guide->tabular && guide->alive[DSVL_AS_CSV];
-        float mine = doubtful ? TEXT_OF_TABLE : 1;
-        if (fits && mine > share) share = mine;
+        if (bytes ? length <= left && memcmp(t->text + guide->at[f], bytes, length) == 0 : left == 0)
+            return support < supports[reads].most ? support : supports[reads].most;
     }
-    return share * (support < supports[guide->part].most ? support : supports[guide->part].most);
+    return 0;
 }
 
 bool dsvl_guide_follow(dsvl_guide *guide, char byte)

@@ -12,14 +12,15 @@ typedef struct dsvl_guide {
     int64_t at[DSVL_FORMATS]; /* bytes followed; -1: the answer has departed */
     int64_t departed;         /* where it did */
     bool alive[DSVL_FORMATS]; /* the answer may still be of this format */
-    bool part;                /* the words are a part of a page that was cut out to be read */
-    bool tabular;
-    size_t streak; /* bytes since the answer began or departed */
+    dsvl_format expected;     /* DSVL_FORMATS: any */
+    size_t streak;            /* bytes since the answer began or departed */
 } dsvl_guide;
 
 int dsvl_guide_open(dsvl_guide *guide, const dsvl_scribe_word *words, size_t count,
                     const dsvl_passage *passages, size_t passage_count, dsvl_error *err);
 void dsvl_guide_close(dsvl_guide *guide);
+/* What the answers from the next on are to be: a transcript in a format, or DSVL_FORMATS: anything. */
+void dsvl_guide_expect(dsvl_guide *guide, dsvl_format format);
 void dsvl_guide_reset(dsvl_guide *guide); /* a new answer begins */
 
 /* The distinct bytes that come next by some format; returns how many. */

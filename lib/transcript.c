@@ -161,7 +161,7 @@ static void write_passage(writer *writers, const dsvl_passage *p, dsvl_slot *slo
     write_lines(&writers[DSVL_AS_TEXT], slots, count, words);
     int columns = 0;
     if (p->kind == DSVL_PASSAGE_TABLE) {
-        columns = dsvl_slots_table(slots, count);
+        columns = dsvl_slots_table(slots, count, words);
     } else if (p->kind == DSVL_PASSAGE_FIGURE) {
         count = dsvl_slots_chart(slots, count, words);
         columns = 2;

@@ -60,11 +60,14 @@ typedef struct dsvl_slot {
 void dsvl_slots_line(dsvl_slot *slots, size_t count);
 /* Give slots in lines their rows and columns, and sort them by cells; returns the number of columns, 0 when
  * there are not at least two. */
-int dsvl_slots_table(dsvl_slot *slots, size_t count);
+int dsvl_slots_table(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words);
 /* Keep of slots in lines the labels and values of a chart, as rows of two columns; returns how many are kept.
  */
 size_t dsvl_slots_chart(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words);
 /* Whether two slots that follow each other on a line are pieces of one word. */
 bool dsvl_slots_touch(const dsvl_slot *a, const dsvl_slot *b);
+
+/* Digits, with what stands in and around numbers. */
+bool dsvl_word_numeric(const dsvl_scribe_word *word);
 
 #endif

@@ -25,8 +25,7 @@ static double middle_x(const dsvl_slot *s)
     return ((double)s->box[0] + (double)s->box[2]) / 2;
 }
 
-/* Digits, with what stands in and around numbers. */
-static bool numeric(const dsvl_scribe_word *word)
+bool dsvl_word_numeric(const dsvl_scribe_word *word)
 {
     bool digit = false;
     for (int32_t i = 0; i < word->length; i++) {
@@ -53,7 +52,7 @@ static bool tick(const dsvl_slot *slots, size_t count, const dsvl_scribe_word *w
     const dsvl_slot *s = &slots[i];
     int same = 0, beyond[2] = {0};
     for (size_t k = 0; k < count; k++) {
-        if (!numeric(&words[slots[k].word])) continue;
+        if (!dsvl_word_numeric(&words[slots[k].word])) continue;
         same += fabs((double)slots[k].box[2] - (double)s->box[2]) < NEAR * (double)s->em;
         beyond[0] += slots[k].box[2] < s->box[0];
         beyond[1] += slots[k].box[0] > s->box[2];
@@ -86,7 +85,8 @@ static void find_values(bars *b, const dsvl_slot *slots, size_t count, const dsv
 {
     b->count = 0;
     for (size_t i = 0; i < count && slots[i].line < line; i++) {
-        if (!numeric(&words[slots[i].word]) || !alone(slots, count, i) || tick(slots, count, words, i))
+        if (!dsvl_word_numeric(&words[slots[i].word]) || !alone(slots, count, i) ||
+            tick(slots, count, words, i))
             continue;
         if (b->count == MAX_BARS) return;
         size_t at = b->count++;
@@ -169,9 +169,10 @@ static size_t lying(dsvl_slot *slots, size_t count, const dsvl_scribe_word *word
     for (size_t i = 0, end; i < count; i = end) {
         for (end = i; end < count && slots[end].line == slots[i].line;) end++;
         for (size_t k = i; k < end; k++) slots[k].row = -1;
-        bool labelled = end - i >= 2 && numeric(&words[slots[end - 1].word]) && alone(slots, count, end - 1);
+        bool labelled =
+            end - i >= 2 && dsvl_word_numeric(&words[slots[end - 1].word]) && alone(slots, count, end - 1);
         size_t numbers = 0;
-        for (size_t k = i; k < end; k++) numbers += numeric(&words[slots[k].word]);
+        for (size_t k = i; k < end; k++) numbers += dsvl_word_numeric(&words[slots[k].word]);
         if (!labelled || numbers > 2) continue; /* ticks, or the years of a title */
         for (size_t k = i; k < end; k++) {
             slots[k].row = row;

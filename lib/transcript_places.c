@@ -201,6 +201,7 @@ static void set_columns(const columns *c, dsvl_slot *slots, size_t count)
 
 typedef struct table {
     const columns *columns;
+    const dsvl_scribe_word *words;
     dsvl_slot *slots;
     size_t count;
     double least, usual; /* distances of lines, in em: the least, and their median */
@@ -250,6 +251,7 @@ static bool wraps(const table *t, size_t a, size_t b, size_t c, int column)
     for (size_t i = c; i-- > b;)
         if (t->slots[i].column == column) next = &t->slots[i];
     if (!last || !next) return false;
+    if (dsvl_word_numeric(&t->words[last->word]) && dsvl_word_numeric(&t->words[next->word])) return false;
     double width = (double)next->box[2] - (double)next->box[0];
     return (double)last->box[2] + (0.2 * (double)last->em) + width >
            t->columns->x1[column] - 0.1 * (double)last->em;
@@ -271,13 +273,13 @@ static bool goes_on(const table *t, size_t a, size_t b, size_t c, uint64_t row)
     return t->loose && (row & ~line) == 0 && !(row & 1);
 }
 
-int dsvl_slots_table(dsvl_slot *slots, size_t count)
+int dsvl_slots_table(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
 {
     columns c;
     find_columns(&c, slots, count);
     if (c.count < 2) return 0;
     set_columns(&c, slots, count);
-    table t = {.columns = &c, .slots = slots, .count = count};
+    table t = {.columns = &c, .words = words, .slots = slots, .count = count};
     measure_lines(&t);
     int32_t row = 0;
     uint64_t bits = 0;
