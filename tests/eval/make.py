@@ -199,7 +199,7 @@ def mixed_page(name, seed, what, n, style, bars, draw, size=10, **page):
     c = contents(name, seed, page)
     align, rows = getattr(c, what)(n)
     pairs = c.chart(bars)
-    picture = WORK / (name + (".svg" if draw is charts.svg else "-chart.pdf"))
+    picture = WORK / (name + ("-chart.pdf" if "latex" in name else ".svg"))
     draw(pairs, picture)
     blocks = [("h", c.heading()), ("p", c.paragraph(4)), ("table", align, rows, style), ("p", c.paragraph(3)),
               ("picture", str(picture), 330), ("p", c.paragraph(3))]
@@ -222,31 +222,91 @@ def blank_page(name, style):
 
 
 def everything():
-    # text
+    texts()
+    tables()
+    drawings()
+
+
+def texts():
     text_page("text-html-1", 101, font="Carlito", size=11, leading=1.35)
     text_page("text-html-2", 102, font="Vollkorn", size=9.5, columns=2, justify=True, hyphens=True, paragraphs=10, header="Annals of the valley", footer="17")
     text_page("text-html-3", 103, font="Karla", size=8, columns=3, paragraphs=12, paper=LETTER, margin=(40, 40, 50, 50))
+    text_page("text-html-4", 104, font="Gillius ADF", size=13, items=3, paragraphs=4, margin=(90, 70, 90, 90))
+    text_page("text-html-5", 105, font="Junicode Two Beta", size=12, justify=True, paragraphs=5, leading=1.5, css="p{text-indent:1.4em;margin:0}")
     text_page("text-groff-1", 111, font="T", size=10, indent=14, justify=True, hyphens=True, header="NOTES AND QUERIES", footer="- 4 -")
     text_page("text-groff-2", 112, font="P", size=11, columns=2, paragraphs=8, margin=(50, 50, 80, 80))
+    text_page("text-groff-3", 113, font="N", size=9, items=4, ordered=True, paper=A5, margin=(40, 40, 50, 50), paragraphs=5)
+    text_page("text-groff-4", 114, font="H", size=8, columns=3, justify=True, hyphens=True, paragraphs=11, margin=(36, 36, 60, 60))
     text_page("text-typst-1", 121, font="Lato", size=10, items=4, note=True, footer="Page 3 of 12")
     text_page("text-typst-2", 122, font="Charis SIL", size=9, columns=2, justify=True, hyphens=True, paragraphs=9)
+    text_page("text-typst-3", 123, font="Quattrocento", size=14, paragraphs=3, margin=(100, 80, 100, 100))
+    text_page("text-typst-4", 124, font="C059", size=7.5, columns=2, paragraphs=10, paper=LETTER, header="Supplement to the report of the survey")
     text_page("text-latex-1", 131, font="cm", size=10, justify=True, hyphens=True, note=True, footer="231", margin=(110, 110, 110, 110))
     text_page("text-latex-2", 132, font="charter", size=12, items=3, ordered=True, header="Chapter 2. The lower valley")
+    text_page("text-latex-3", 133, font="bookman", size=9, columns=2, justify=True, hyphens=True, paragraphs=9)
+    text_page("text-latex-4", 134, font="newcent", size=8, justify=True, parskip=4, paragraphs=8, margin=(60, 200, 70, 70))
     text_page("text-office-1", 141, font="PT Sans", size=11, items=4, footer="2")
     text_page("text-office-2", 142, font="TeX Gyre Schola", size=10, columns=2, justify=True, paragraphs=8, hyphens=True)
-    # tables
+    text_page("text-office-3", 143, font="Andika", size=9, paragraphs=7, note=True, header="Minutes", margin=(70, 120, 80, 80))
+
+
+def tables():
     table_page("table-html-1", 201, "stations", 9, "grid", font="Quattrocento", size=10)
     table_page("table-html-2", 202, "budget", 12, "zebra", font="Lato", size=9, above=1)
     table_page("table-html-3", 203, "staff", 10, "dark", font="Carlito", size=10.5, padding="4pt 9pt")
+    table_page("table-html-4", 204, "remarks", 9, "grid", font="Vollkorn", size=9, valign="middle", above=1)
+    table_page("table-html-5", 205, "months", 12, "rows", font="PT Sans", size=8, padding="2pt 5pt")
+    table_page("table-html-6", 206, "parameters", 9, "none", font="Junicode Two Beta", size=12, caption=False)
+    table_page("table-html-7", 207, "stations", 30, "zebra", font="Karla", size=10, caption=False, padding="3pt 12pt")
     table_page("table-groff-1", 211, "birds", 10, "grid", font="T", size=10)
     table_page("table-groff-2", 212, "tests", 8, "box", font="H", size=9, above=2)
     table_page("table-groff-3", 213, "remarks", 7, "grid", font="P", size=10)
+    table_page("table-groff-4", 214, "timetable", 12, "none", font="N", size=11, above=1)
+    table_page("table-groff-5", 215, "invoice", 9, "booktabs", font="T", size=12, margin=(50, 50, 80, 70))
     table_page("table-typst-1", 221, "invoice", 11, "booktabs", font="Charis SIL", size=10)
     table_page("table-typst-2", 222, "remarks", 8, "rows", font="Gillius ADF", size=10, above=1)
+    table_page("table-typst-3", 223, "staff", 9, "grid", font="C059", size=8, paper=LETTER)
+    table_page("table-typst-4", 224, "birds", 18, "dark", font="Quattrocento", size=11, inset="x: 9pt, y: 5pt")
+    table_page("table-typst-5", 225, "tests", 9, "none", font="TeX Gyre Schola", size=10, above=2)
     table_page("table-latex-1", 231, "stations", 8, "booktabs", font="cm", size=10, above=2)
     table_page("table-latex-2", 232, "months", 10, "none", font="mathptmx", size=9)
+    table_page("table-latex-3", 233, "remarks", 7, "booktabs", font="charter", size=10, above=1)
+    table_page("table-latex-4", 234, "invoice", 14, "grid", font="palatino", size=11, stretch=1.4)
+    table_page("table-latex-5", 235, "staff", 8, "box", font="newcent", size=9, above=1)
     table_page("table-office-1", 241, "budget", 10, "grid", font="Vollkorn", size=11)
     table_page("table-office-2", 242, "timetable", 14, "none", font="PT Sans", size=10)
+    table_page("table-office-3", 243, "remarks", 8, "rows", font="Carlito", size=10)
+    table_page("table-office-4", 244, "birds", 12, "zebra", font="Andika", size=9, above=1)
+    table_page("markdown-html-1", 251, "birds", 8, "grid", font="Carlito", size=11, markdown=True)
+    table_page("markdown-typst-1", 252, "stations", 7, "booktabs", font="PT Sans", size=10, markdown=True, above=1)
+    table_page("markdown-latex-1", 253, "tests", 6, "rows", font="cm", size=10, markdown=True)
+    table_page("markdown-groff-1", 254, "budget", 8, "box", font="T", size=10, markdown=True)
+    table_page("markdown-office-1", 255, "staff", 7, "grid", font="Quattrocento", size=10, markdown=True)
+
+
+def drawings():
+    chart_page("chart-matplotlib-1", 301, 6, font="DejaVu Sans")
+    chart_page("chart-matplotlib-2", 302, 5, font="Carlito", across=True, points=11, colour="#c0504d", title="Pairs counted")
+    chart_page("chart-matplotlib-3", 303, 8, font="Lato", style=1, points=9, size=(480, 240))
+    chart_page("chart-matplotlib-4", 304, 4, shown=False, font="PT Sans", grid=True, points=10)
+    chart_page("chart-matplotlib-5", 305, 7, font="C059", across=True, style=1, points=9, colour="#888888")
+    chart_page("chart-gnuplot-1", 311, 6, font="Lato")
+    chart_page("chart-gnuplot-2", 312, 5, font="TeX Gyre Schola", points=11, colour="#7f3b08", title="Visitors")
+    chart_page("chart-gnuplot-3", 313, 7, font="Carlito", pattern=True, size=(460, 300))
+    chart_page("chart-gnuplot-4", 314, 5, shown=False, font="PT Sans")
+    chart_page("chart-grap-1", 321, 6, font="H")
+    chart_page("chart-grap-2", 322, 5, font="T", points=11, size=(360, 240))
+    chart_page("chart-pgfplots-1", 331, 5)
+    chart_page("chart-pgfplots-2", 332, 6, across=True, size=(380, 260), points=10)
+    chart_page("chart-pgfplots-3", 333, 5, shown=False)
+    small = (330, 190)
+    mixed_page("mixed-html-1", 341, "budget", 6, "zebra", 5, lambda p, o: charts.svg(p, o, small, "Lato"), font="Lato")
+    mixed_page("mixed-html-2", 342, "birds", 7, "grid", 6, lambda p, o: charts.svg(p, o, small, "C059", across=False, colour="#555"), font="C059", size=9.5)
+    mixed_page("mixed-typst-1", 343, "tests", 6, "booktabs", 5, lambda p, o: charts.svg(p, o, small, "Carlito", across=False), font="Carlito", size=11)
+    mixed_page("mixed-latex-1", 344, "stations", 6, "booktabs", 6, lambda p, o: charts.by_gnuplot(p, o, small, "Karla", points=9), font="mathptmx")
+    mixed_page("mixed-latex-2", 345, "timetable", 6, "grid", 5, lambda p, o: charts.by_matplotlib(p, o, small, "Gillius ADF", across=True), font="charter")
+    for k, style in enumerate(("empty", "rules", "frame", "form", "grey", "lines")):
+        blank_page(f"blank-html-{k + 1}", style)
 
 
 def main():

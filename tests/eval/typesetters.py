@@ -346,7 +346,7 @@ def by_groff(p, out):
     column = (length - gutter * (columns - 1)) / columns
     t = [f".pl {h}p", f".po {left}p", f".ll {column:.1f}p", f".fam {p['font']}", f".ps {size}", f".vs {size * p.get('leading', 1.2):.2f}p",
          ".ad b" if p.get("justify") else ".ad l", ".hy 4" if p.get("hyphens") else ".nh", ".nr col 0 1", ".nr cols %d" % columns,
-         ".de CB", ".ie \\\\n+[col]<\\\\n[cols] \\{.  po +%.1fp" % (column + gutter), ".  sp |%sp" % top, ".\\}", ".el \\{.  bp", ".\\}", "..",
+         ".de CB", ".ie \\\\n+[col]<\\\\n[cols] \\{.  po +%.1fp" % (column + gutter), "'  sp |%sp" % top, ".\\}", ".el \\{'  bp", ".\\}", "..",
          f".wh -{bottom}p CB", f".sp |{top}p"]
     if p.get("header"):
         t[-1:] = [f".sp |{top - 26}p", f".lt {length}p", f".tl ''{q(p['header'])}''", f".sp |{top}p"]
