@@ -4,12 +4,15 @@
  * shape, ROWS rows (those missing are zero) by COLUMNS outputs (or what is left of the outputs), each by one
  * thread: a row's bits then depend neither on its company nor on the threads, as everywhere here. */
 #include <dnnl.h>
-#include <omp.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "kernels/internal.h"
 #include "kernels/scalar.h"
+
+/* Of the OpenMP library that oneDNN brings; the header belongs to a compiler, and not every one has it. */
+int omp_get_max_threads(void);
+void omp_set_num_threads(int threads);
 
 #define ROWS 32
 #define COLUMNS 128

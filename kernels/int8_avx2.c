@@ -37,15 +37,15 @@ static void int8_pack(int8_t *to, float *scale, int32_t *offset, const kern_rows
 }
 
 /* m rows of one panel times sixteen outputs of a block: t += scale * sum. */
-VEC void int8_half(const int m, const kern_int8_block *g, int64_t half)
+VEC void int8_half(const int m, const kern_int8_block *g, const int8_t *a, const unsigned char *block,
+                   int64_t half, bool first)
 {
     /* Bytes 0 and 1, or 2 and 3, of each four to the upper halves of 16 bits. */
     const __m256i pick[2] = {
         _mm256_broadcastsi128_si256(_mm_setr_epi8(-1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13)),
         _mm256_broadcastsi128_si256(
             _mm_setr_epi8(-1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15))};
-    const unsigned char *w = g->block + 2 * KERN_PANEL + 64 * half;
-    const int8_t *a = g->a;
+    const unsigned char *w = block + 2 * KERN_PANEL + 64 * half;
     __m256i s[MR][2];
 #pragma GCC unroll 8
     for (int i = 0; i < m; i++) s[i][0] = s[i][1] = _mm256_setzero_si256();
@@ -64,19 +64,22 @@ VEC void int8_half(const int m, const kern_int8_block *g, int64_t half)
                 s[i][1] = _mm256_add_epi32(s[i][1], _mm256_madd_epi16(q1, x));
             }
         }
-    const v16 scale = v16_mul(v16_load_weight(g->block, KERN_F16, 16 * half), v16_set1(0x1p-8f));
+    const v16 scale = v16_mul(v16_load_weight(block, KERN_F16, 16 * half), v16_set1(0x1p-8f));
 #pragma GCC unroll 8
     for (int i = 0; i < m; i++) {
         float *at = g->t + i * g->ldt + 16 * half;
         const v16 sum = v16_of(_mm256_cvtepi32_ps(s[i][0]), _mm256_cvtepi32_ps(s[i][1]));
-        v16_store(at, v16_fma(scale, sum, g->first ? v16_zero() : v16_load(at)));
+        v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
     }
 }
 
 #define TILE(m)                                                                                              \
     static void tile_##m(const kern_int8_block *g)                                                           \
     {                                                                                                        \
-        for (int h = 0; h < HALVES; h++) int8_half(m, g, h);                                                 \
+        for (int64_t b = 0; b < g->blocks; b++)                                                              \
+            for (int h = 0; h < HALVES; h++)                                                                 \
+                int8_half(m, g, g->a + 2 * b * g->group * m, g->block + b * g->block_bytes, h,               \
+                          g->first && b == 0);                                                               \
     }
 TILE(1)
 TILE(2)

@@ -84,53 +84,80 @@ VEC void dot(__m512i *sum, __m512i q, __m512i x)
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(q), "v"(x));
 }
 
-/* A panel of m rows times one block: t (+)= scales * sums. */
-VEC void block_tile(const kern_int8_block *g, const int m, const int digits, const kern_dtype dtype)
+/* The sums of a panel of m rows and a block; with few rows and two steps to a line each step has sums of its
+ * own, lest one waits for the other. */
+typedef __m512i block_sums[2][MOST_ROWS][MOST_DIGITS * HALVES];
+
+/* Sums begin at what the offset of the weights adds. */
+VEC void begin_sums(block_sums s, const int32_t *offset, const int m, const int digits, const int apart,
+                    const int weight)
 {
-    const __m512i flip = _mm512_set1_epi8((char)0x80), mask = _mm512_set1_epi8(15),
-                  eight = _mm512_set1_epi8(8);
-    const int parts = dtype == KERN_Q4 ? 2 : 1; /* steps of four q in a line */
-    const unsigned char *w = g->block + 2 * KERN_PANEL;
-    const int8_t *a = g->a;
-    __m512i s[MOST_ROWS][MOST_DIGITS * HALVES];
 #pragma GCC unroll 16
     for (int i = 0; i < m; i++)
 #pragma GCC unroll 8
-        for (int d = 0; d < digits * HALVES; d++)
-            s[i][d] = _mm512_set1_epi32(g->offset[i * digits + d / HALVES] * (dtype == KERN_Q4 ? 8 : 128));
-    for (int64_t k = 0; k < g->group; k += 4 * parts, w += 64 * HALVES) {
-        __m512i q[2][HALVES];
-#pragma GCC unroll 2
-        for (int h = 0; h < HALVES; h++) {
-            const __m512i line = _mm512_loadu_si512(w + 64 * h);
-            __builtin_prefetch(w + 64 * h + FETCH, 0, 2);
-            if (dtype == KERN_Q8) q[0][h] = _mm512_xor_si512(line, flip);
-            /* (line & mask) ^ eight */
-            if (dtype == KERN_Q4) q[0][h] = _mm512_ternarylogic_epi32(line, mask, eight, 0x6a);
-            if (dtype == KERN_Q4)
-                q[1][h] = _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), mask, eight, 0x6a);
+        for (int d = 0; d < digits * HALVES; d++) {
+            s[0][i][d] = _mm512_set1_epi32(offset[i * digits + d / HALVES] * weight);
+            if (apart > 1) s[1][i][d] = _mm512_setzero_si512();
         }
-#pragma GCC unroll 2
-        for (int p = 0; p < parts; p++, a += 4 * m * digits)
-#pragma GCC unroll 16
-            for (int i = 0; i < m; i++)
-#pragma GCC unroll 3
-                for (int d = 0; d < digits; d++) {
-                    int32_t quad;
-                    memcpy(&quad, a + 4 * (i * digits + d), sizeof quad);
-                    const __m512i x = _mm512_set1_epi32(quad);
-#pragma GCC unroll 2
-                    for (int h = 0; h < HALVES; h++) dot(&s[i][d * HALVES + h], q[p][h], x);
-                }
-    }
+}
+
+VEC void add_line(block_sums s, const unsigned char *w, const int8_t *a, const int m, const int digits,
+                  const int apart, const kern_dtype dtype)
+{
+    const __m512i flip = _mm512_set1_epi8((char)0x80), mask = _mm512_set1_epi8(15),
+                  eight = _mm512_set1_epi8(8);
+    const int parts = dtype == KERN_Q4 ? 2 : 1; /* steps of four q */
+    __m512i q[2][HALVES];
 #pragma GCC unroll 2
     for (int h = 0; h < HALVES; h++) {
-        const v16 scale = v16_load_weight(g->block, KERN_F16, 16 * h);
+        const __m512i line = _mm512_loadu_si512(w + 64 * h);
+        __builtin_prefetch(w + 64 * h + FETCH, 0, 2);
+        if (dtype == KERN_Q8) q[0][h] = _mm512_xor_si512(line, flip);
+        /* (line & mask) ^ eight */
+        if (dtype == KERN_Q4) q[0][h] = _mm512_ternarylogic_epi32(line, mask, eight, 0x6a);
+        if (dtype == KERN_Q4)
+            q[1][h] = _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), mask, eight, 0x6a);
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < parts; p++)
 #pragma GCC unroll 16
-        for (int i = 0; i < m; i++) {
-            float *at = g->t + i * g->ldt + 16 * h;
-            v16_store(at, v16_fma(scale, join_digits(&s[i][h], digits, digits > 1 ? g->scale[i] : 1),
-                                  g->first ? v16_zero() : v16_load(at)));
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 3
+            for (int d = 0; d < digits; d++) {
+                int32_t quad;
+                memcpy(&quad, a + 4 * ((p * m + i) * digits + d), sizeof quad);
+                const __m512i x = _mm512_set1_epi32(quad);
+#pragma GCC unroll 2
+                for (int h = 0; h < HALVES; h++) dot(&s[p % apart][i][d * HALVES + h], q[p][h], x);
+            }
+}
+
+/* A panel of m rows times blocks: t (+)= scales * sums, block after block. */
+VEC void tile_blocks(const kern_int8_block *g, const int m, const int digits, const kern_dtype dtype)
+{
+    const int parts = dtype == KERN_Q4 ? 2 : 1, apart = m <= 2 ? parts : 1;
+    const unsigned char *block = g->block;
+    const int8_t *a = g->a;
+    for (int64_t b = 0; b < g->blocks; b++, block += g->block_bytes) {
+        const unsigned char *w = block + 2 * KERN_PANEL;
+        block_sums s;
+        begin_sums(s, g->offset + b * m * digits, m, digits, apart, dtype == KERN_Q4 ? 8 : 128);
+        for (int64_t k = 0; k < g->group; k += 4 * parts, w += 64 * HALVES, a += 4 * parts * m * digits)
+            add_line(s, w, a, m, digits, apart, dtype);
+        const bool first = g->first && b == 0;
+#pragma GCC unroll 2
+        for (int h = 0; h < HALVES; h++) {
+            const v16 scale = v16_load_weight(block, KERN_F16, 16 * h);
+#pragma GCC unroll 16
+            for (int i = 0; i < m; i++) {
+                float *at = g->t + i * g->ldt + 16 * h;
+                if (apart > 1)
+#pragma GCC unroll 3
+                    for (int d = h; d < digits * HALVES; d += HALVES)
+                        s[0][i][d] = _mm512_add_epi32(s[0][i][d], s[1][i][d]);
+                const v16 sum = join_digits(&s[0][i][h], digits, digits > 1 ? g->scale[b * m + i] : 1);
+                v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
+            }
         }
     }
 }
@@ -140,7 +167,7 @@ typedef void tile(const kern_int8_block *g);
 #define TILE(m, digits, type)                                                                                \
     static void tile_##type##_##digits##_##m(const kern_int8_block *g)                                       \
     {                                                                                                        \
-        block_tile(g, m, digits, KERN_##type);                                                               \
+        tile_blocks(g, m, digits, KERN_##type);                                                              \
     }
 #define TILES(type)                                                                                          \
     TILE(1, 1, type)                                                                                         \

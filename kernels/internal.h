@@ -156,14 +156,15 @@ static inline int64_t kern_int8_held(int64_t rows)
     return rows < 2 ? rows : (rows + 1) / 2 * 2;
 }
 
-/* One panel of packed rows times one block of KERN_PANEL outputs: t [rows, ldt] (+)= scales times sums. */
+/* One panel of packed rows times blocks of KERN_PANEL outputs: t [rows, ldt] (+)= scales times sums. */
 typedef struct kern_int8_block {
     float *t;
     int64_t ldt, rows, group;
-    const int8_t *a; /* these and what follows: at the block's k */
+    const int8_t *a; /* these and what follows: at the first block's k */
     const int32_t *offset;
     const float *scale;
     const unsigned char *block;
+    int64_t blocks, block_bytes; /* that follow each other */
     kern_dtype dtype;
     bool first;
 } kern_int8_block;
@@ -182,8 +183,12 @@ typedef struct kern_int8_table {
 
 /* For activations of 8 bits, or such as keep what f32 says; NULL: none, and f32 or plain C serves. */
 const kern_int8_table *kern_int8_active(bool exact);
-int kern_linear_int8(kern_context *c, const kern_int8_table *table, float *y, const float *x,
-                     const int32_t *index, const kern_weight *w, const float *bias, int64_t n);
+int kern_linear_int8(kern_context *c, const kern_int8_table *table, const kern_product *product);
+/* Products that read weights where they stand, all at once; at most KERN_TOGETHER. */
+#define KERN_TOGETHER 16
+bool kern_int8_reads(const kern_int8_table *table, const kern_product *product);
+int kern_int8_read(kern_context *c, const kern_int8_table *table, const kern_product *products,
+                   int64_t count);
 
 /* Tasks of a product with few rows, which is a matter of reading: at most KERN_TASKS, in units of `unit`
  * outputs; from[i] is the first output of task i, from[count] = rows. Returns count. */

@@ -101,6 +101,20 @@ KERN_API int kern_linear(kern_context *c, float *y, const float *x, const kern_w
 KERN_API int kern_linear_gather(kern_context *c, float *y, const float *x, const int32_t *index,
                                 const kern_weight *w, int64_t n);
 
+/* Several products that do not need each other's results, such as those of the experts that a token goes to:
+ * y, x, index, w, bias and n of each as in kern_linear and kern_linear_gather (index NULL: rows as they
+ * stand), with the same bits. Few rows of small matrices are faster so than one by one. 0, or -1 when scratch
+ * is out. */
+typedef struct kern_product {
+    float *y;
+    const float *x;
+    const int32_t *index;
+    const kern_weight *w;
+    const float *bias;
+    int64_t n;
+} kern_product;
+KERN_API int kern_linear_many(kern_context *c, const kern_product *products, int64_t count);
+
 /* C[m, n] = alpha * A[m, k] . B^T + beta * C, B [n, k], leading dimensions in elements; dense f32 both. */
 KERN_API int kern_matmul(kern_context *c, float *C, int64_t ldc, const float *A, int64_t lda, const float *B,
                          int64_t ldb, float alpha, float beta, int64_t m, int64_t n, int64_t k);

@@ -282,8 +282,10 @@ static int linear(kern_context *c, float *y, const float *x, const int32_t *inde
     const kern_table *table = kern_active();
     const bool quantized = w->dtype == KERN_Q8 || w->dtype == KERN_Q4;
     if (n <= 0 || w->rows <= 0) return 0;
-    if (quantized && (kern_int8(c) || kern_int8_active(true)))
-        return kern_linear_int8(c, kern_int8_active(!kern_int8(c)), y, x, index, w, bias, n);
+    if (quantized && (kern_int8(c) || kern_int8_active(true))) {
+        const kern_product one = {y, x, index, w, bias, n};
+        return kern_linear_int8(c, kern_int8_active(!kern_int8(c)), &one);
+    }
     if (table->linear) return table->linear(c, y, x, index, w, bias, n);
     if (table->mr == 0) {
         const portable_job job = {y, x, index, w, bias, n};
@@ -312,6 +314,19 @@ int kern_linear_gather(kern_context *c, float *y, const float *x, const int32_t 
                        int64_t n)
 {
     return linear(c, y, x, index, w, NULL, n);
+}
+
+int kern_linear_many(kern_context *c, const kern_product *products, int64_t count)
+{
+    const kern_int8_table *table = kern_int8_active(!kern_int8(c));
+    for (int64_t i = 0, run; i < count; i += run) {
+        const kern_product *p = &products[i];
+        for (run = 0; run < KERN_TOGETHER && i + run < count && kern_int8_reads(table, p + run);) run++;
+        if (run > 1 ? kern_int8_read(c, table, p, run) : linear(c, p->y, p->x, p->index, p->w, p->bias, p->n))
+            return -1;
+        if (run == 0) run = 1;
+    }
+    return 0;
 }
 
 int kern_matmul(kern_context *c, float *C, int64_t ldc, const float *A, int64_t lda, const float *B,

@@ -30,9 +30,8 @@ typedef struct int8_job {
     const kern_weight *w;
     float *y; /* [left.rows, w->rows] */
     const float *bias;
-    int64_t blocks, block_bytes;  /* of the weight as it stands; blocks of one panel */
-    int64_t panels;               /* of weights, per task */
-    int64_t from[KERN_TASKS + 1]; /* of few rows: first output of each task */
+    int64_t blocks, block_bytes; /* of the weight as it stands; blocks of one panel */
+    int64_t panels;              /* of weights, per task */
     /* Packed rows of x: a panel is bytes, then offsets, then scales (left_panel). */
     char *packed;
     int64_t panel_bytes;
@@ -80,9 +79,9 @@ static void pack_task(const void *job, int64_t panel, float *scratch)
     j->table->pack(p.bytes, p.scale, p.offset, &x, j->w->group);
 }
 
-/* Block b of a panel of rows times block b of a panel of weights, whose first block is at w. */
+/* Blocks b .. b+count-1 of a panel of rows times those of a panel of weights, whose first block is at w. */
 static kern_int8_block block_of(const int8_job *j, const left_panel *x, int64_t rows, int64_t b,
-                                const unsigned char *w, int64_t size)
+                                int64_t count, const unsigned char *w, int64_t size)
 {
     const kern_int8_table *t = j->table;
     const int64_t held = b * kern_int8_held(rows);
@@ -92,6 +91,8 @@ static kern_int8_block block_of(const int8_job *j, const left_panel *x, int64_t 
                                    .offset = x->offset + held * t->digits,
                                    .scale = x->scale + (t->block_scales ? held : 0),
                                    .block = w + b * size,
+                                   .blocks = count,
+                                   .block_bytes = size,
                                    .dtype =
                                        j->table->nibbles && size == j->block_bytes ? j->w->dtype : KERN_Q8,
                                    .first = b == 0};
@@ -106,21 +107,33 @@ static void finish(const int8_job *j, const left_panel *x, const float *t, int64
                          j->table->block_scales ? 1 : x->scale[r], j->bias ? j->bias + first : NULL, cols);
 }
 
-/* One panel of rows: weights are read where they stand, in order. scratch: sums [mr, KERN_PANEL]. */
+/* Products whose rows are one panel each. Their outputs, in whole panels, are counted on from one product to
+ * the next. */
+typedef struct int8_list {
+    int8_job jobs[KERN_TOGETHER];
+    int64_t count, begin[KERN_TOGETHER + 1]; /* first output of each product */
+    int64_t from[KERN_TASKS + 1];            /* and of each task */
+} int8_list;
+
+/* Weights are read where they stand, in order. scratch: sums [mr, KERN_PANEL]. */
 static void read_task(const void *job, int64_t task, float *scratch)
 {
-    const int8_job *j = job;
-    const left_panel x = panel_at(j, 0);
-    const unsigned char *w = j->w->data;
-    w += j->from[task] / KERN_PANEL * j->blocks * j->block_bytes;
-    for (int64_t o = j->from[task]; o < j->from[task + 1]; o += KERN_PANEL, w += j->blocks * j->block_bytes) {
-        for (int64_t b = 0; b < j->blocks; b++) {
-            kern_int8_block block = block_of(j, &x, j->left.rows, b, w, j->block_bytes);
+    const int8_list *list = job;
+    for (int64_t i = 0; i < list->count; i++) {
+        const int8_job *j = &list->jobs[i];
+        const left_panel x = panel_at(j, 0);
+        int64_t o = list->from[task] - list->begin[i], end = list->from[task + 1] - list->begin[i];
+        o = o < 0 ? 0 : o;
+        end = min64(end, j->w->rows);
+        const unsigned char *w = j->w->data;
+        w += o / KERN_PANEL * j->blocks * j->block_bytes;
+        for (; o < end; o += KERN_PANEL, w += j->blocks * j->block_bytes) {
+            kern_int8_block block = block_of(j, &x, j->left.rows, 0, j->blocks, w, j->block_bytes);
             block.t = scratch;
             block.ldt = KERN_PANEL;
             j->table->multiply(&block);
+            finish(j, &x, scratch, KERN_PANEL, 0, j->left.rows, o, min64(KERN_PANEL, end - o));
         }
-        finish(j, &x, scratch, KERN_PANEL, 0, j->left.rows, o, min64(KERN_PANEL, j->from[task + 1] - o));
     }
 }
 
@@ -145,7 +158,7 @@ static void multiply_task(const void *job, int64_t task, float *scratch)
         const left_panel x = panel_at(j, i / t->mr);
         for (int64_t b = 0; b < j->blocks; b++)
             for (int64_t p = 0; p < panels; p++) {
-                kern_int8_block block = block_of(j, &x, rows, b, w + p * j->blocks * size, size);
+                kern_int8_block block = block_of(j, &x, rows, b, 1, w + p * j->blocks * size, size);
                 block.t = scratch + p * KERN_PANEL;
                 block.ldt = ldt;
                 t->multiply(&block);
@@ -172,14 +185,64 @@ static void portable_task(const void *job, int64_t task, float *scratch)
                             min64(PORTABLE_OUTPUTS, j->w->rows - first));
 }
 
-static int few_rows(kern_context *c, int8_job *j)
+static int8_job job_of(const kern_int8_table *table, const kern_product *p)
 {
-    const int64_t mr = j->table->mr, row_bytes = j->blocks * j->block_bytes / KERN_PANEL;
-    if (kern_reserve(c, mr * KERN_PANEL, j->panel_bytes / 4)) return -1;
-    j->packed = kern_shared(c);
-    pack_task(j, 0, NULL);
-    const int64_t tasks = kern_cut(j->from, c, j->w->rows, row_bytes, KERN_PANEL);
-    kern_run(c, tasks, (double)row_bytes * (double)j->w->rows / 4 * (double)j->left.rows, read_task, j);
+    const kern_weight *w = p->w;
+    int8_job j = {.table = table,
+                  .left = {p->x, KERN_F32, p->index, w->cols, p->n, w->cols},
+                  .w = w,
+                  .y = p->y,
+                  .bias = p->bias,
+                  .blocks = (w->cols + w->group - 1) / w->group,
+                  .block_bytes = kern_block_bytes(w->dtype, w->group)};
+    if (table)
+        j.panel_bytes =
+            round_up(table->mr * (j.blocks * (w->group * table->bytes + 4 * table->digits + 4)), 64);
+    return j;
+}
+
+bool kern_int8_reads(const kern_int8_table *table, const kern_product *p)
+{
+    const kern_dtype dtype = p->w->dtype;
+    return table && (dtype == KERN_Q8 || (dtype == KERN_Q4 && table->nibbles)) && p->n > 0 &&
+           p->n <= table->mr && p->w->rows > 0;
+}
+
+/* An earlier product that packs the same rows, or NULL. */
+static const int8_job *same_rows(const int8_list *list, const int8_job *j)
+{
+    for (const int8_job *k = list->jobs; k < j; k++)
+        if (k->left.data == j->left.data && k->left.index == j->left.index && k->left.rows == j->left.rows &&
+            k->left.cols == j->left.cols && k->w->group == j->w->group)
+            return k;
+    return NULL;
+}
+
+int kern_int8_read(kern_context *c, const kern_int8_table *table, const kern_product *products, int64_t count)
+{
+    int8_list list = {.count = count};
+    int64_t bytes = 0, packed = 0;
+    double work = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int8_job *j = &list.jobs[i];
+        *j = job_of(table, &products[i]);
+        packed += j->panel_bytes;
+        list.begin[i + 1] = list.begin[i] + round_up(j->w->rows, KERN_PANEL);
+        const int64_t size = j->blocks * j->block_bytes * (list.begin[i + 1] - list.begin[i]) / KERN_PANEL;
+        bytes += size;
+        work += (double)size / 4 * (double)j->left.rows;
+    }
+    if (kern_reserve(c, table->mr * KERN_PANEL, packed / 4)) return -1;
+    char *at = kern_shared(c);
+    for (int64_t i = 0; i < count; i++) {
+        const int8_job *same = same_rows(&list, &list.jobs[i]);
+        list.jobs[i].packed = same ? same->packed : at;
+        if (!same) pack_task(&list.jobs[i], 0, NULL);
+        at += list.jobs[i].panel_bytes;
+    }
+    const int64_t tasks =
+        kern_cut(list.from, c, list.begin[count], bytes / list.begin[count] + 1, KERN_PANEL);
+    kern_run(c, tasks, work, read_task, &list);
     return 0;
 }
 
@@ -208,22 +271,12 @@ static int many_rows(kern_context *c, const int8_job *whole)
     return 0;
 }
 
-int kern_linear_int8(kern_context *c, const kern_int8_table *table, float *y, const float *x,
-                     const int32_t *index, const kern_weight *w, const float *bias, int64_t n)
+int kern_linear_int8(kern_context *c, const kern_int8_table *table, const kern_product *p)
 {
-    int8_job j = {.table = table,
-                  .left = {x, KERN_F32, index, w->cols, n, w->cols},
-                  .w = w,
-                  .y = y,
-                  .bias = bias,
-                  .blocks = (w->cols + w->group - 1) / w->group,
-                  .block_bytes = kern_block_bytes(w->dtype, w->group)};
-    if (!table) {
-        kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
-                 (double)w->rows * (double)w->cols * (double)n, portable_task, &j);
-        return 0;
-    }
-    j.panel_bytes = round_up(table->mr * (j.blocks * (w->group * table->bytes + 4 * table->digits + 4)), 64);
-    const bool in_place = w->dtype == KERN_Q8 || table->nibbles;
-    return n <= table->mr && in_place ? few_rows(c, &j) : many_rows(c, &j);
+    if (kern_int8_reads(table, p)) return kern_int8_read(c, table, p, 1);
+    const int8_job j = job_of(table, p);
+    if (table) return many_rows(c, &j);
+    kern_run(c, (p->w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
+             (double)p->w->rows * (double)p->w->cols * (double)p->n, portable_task, &j);
+    return 0;
 }

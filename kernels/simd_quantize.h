@@ -49,7 +49,7 @@ VEC void sum_blocks(block_sums sum, const kern_few *job, const unsigned char *w,
 #pragma GCC unroll 2
                 for (int h = 0; h < halves; h++) {
                     const v64 line = v64_load(at + u * size + 64 * h);
-                    __builtin_prefetch(at + (u + count) * size + 64 * h);
+                    __builtin_prefetch(at + (u + count) * size + 64 * h, 0, 2);
 #pragma GCC unroll 8
                     for (int j = 0; j < per; j++) {
                         const v16 q = v16_q(line, j, dtype);

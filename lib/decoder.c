@@ -267,7 +267,8 @@ static size_t widest_mlp(const dsvl_decoder_config *c)
 {
     size_t widest = (size_t)c->dense_mlp;
     size_t expert = (size_t)c->expert_mlp, shared = expert * (size_t)c->shared_experts;
-    if (c->experts > 0 && expert > widest) widest = expert;
+    size_t picked = expert * (size_t)c->experts_per_token; /* those of one token are computed together */
+    if (c->experts > 0 && picked > widest) widest = picked;
     if (c->experts > 0 && shared > widest) widest = shared;
     return widest;
 }
@@ -304,7 +305,7 @@ static size_t cut(dsvl_work *work, char *base, const dsvl_decoder *decoder, size
         {&work->first, experts + 1},
         {&work->row_of, rows * picks},
         {&work->weight_of, rows * picks},
-        {&work->expert, experts ? rows * width : 0},
+        {&work->expert, experts ? (rows > picks ? rows : picks) * width : 0},
     };
     size_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -341,8 +342,9 @@ int dsvl_mlp_run(const dsvl_mlp *mlp, dsvl_pass *pass, float *y, const float *x,
     kern_context *kern = pass->kern;
     float *gate = pass->work.gate, *up = pass->work.up;
     int64_t rows = (int64_t)n;
-    if (kern_linear(kern, gate, x, &mlp->gate, NULL, rows) || kern_linear(kern, up, x, &mlp->up, NULL, rows))
-        return dsvl_fail_scratch(err);
+    const kern_product inner[] = {{gate, x, NULL, &mlp->gate, NULL, rows},
+                                  {up, x, NULL, &mlp->up, NULL, rows}};
+    if (kern_linear_many(kern, inner, 2)) return dsvl_fail_scratch(err);
     kern_silu_mul(kern, gate, gate, up, rows * mlp->gate.rows);
     return kern_linear(kern, y, gate, &mlp->down, NULL, rows) ? dsvl_fail_scratch(err) : 0;
 }

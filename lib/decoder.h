@@ -100,7 +100,7 @@ typedef struct dsvl_work {
     float *absorbed;  /* MLA: [block, heads, kv_lora+rope], block = at most DSVL_ABSORBED_ROWS rows */
     float *latent;    /* MLA: [block, heads, kv_lora] */
     float *context;   /* [rows, heads, value dim] */
-    float *gate, *up; /* [rows, widest MLP] */
+    float *gate, *up; /* [rows, widest MLP, or a token's experts together] */
     float *scores;    /* [rows, experts] */
     float *choice;    /* [experts]: scores of one row as they stand for selection */
     float *group;     /* [groups]: likewise for groups */
@@ -109,7 +109,7 @@ typedef struct dsvl_work {
     int32_t *first;   /* [experts + 1]: where an expert's rows begin in the two lists below */
     int32_t *row_of;  /* [rows * experts_per_token] */
     float *weight_of; /* [rows * experts_per_token] */
-    float *expert;    /* [rows, width] */
+    float *expert;    /* [rows or experts_per_token, width] */
 } dsvl_work;
 
 /* Everything a pass writes to. */

@@ -25,10 +25,10 @@ static int mha(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_cache 
     kern_context *kern = pass->kern;
     int64_t heads = c->heads, kv_heads = c->kv_heads, dim = c->head_dim, stride = decoder->key_width;
     float *k = cache->k + past * stride, *v = cache->v + past * stride; /* [n, kv_heads, dim] */
-    if (kern_linear(kern, work->query, work->norm, &layer->q, layer->q_bias, n) ||
-        kern_linear(kern, k, work->norm, &layer->k, layer->k_bias, n) ||
-        kern_linear(kern, v, work->norm, &layer->v, layer->v_bias, n))
-        return -1;
+    const kern_product inner[] = {{work->query, work->norm, NULL, &layer->q, layer->q_bias, n},
+                                  {k, work->norm, NULL, &layer->k, layer->k_bias, n},
+                                  {v, work->norm, NULL, &layer->v, layer->v_bias, n}};
+    if (kern_linear_many(kern, inner, 3)) return -1;
     const float *cosine = pass->rope.cosine, *sine = pass->rope.sine;
     kern_rope_half(kern, work->query, cosine, sine, n, past, heads, dim, heads * dim, dim);
     kern_rope_half(kern, k, cosine, sine, n, past, kv_heads, dim, stride, dim);

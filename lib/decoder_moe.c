@@ -124,6 +124,37 @@ static void sort_by_expert(const dsvl_decoder_config *c, dsvl_work *work, size_t
     work->first[0] = 0;
 }
 
+/* Experts of one token that are multiplied at once. */
+#define TOGETHER 8
+
+/* The experts of a single row, some at a time: their matrices are so small that to begin each on its own
+ * would take a good part of the time. The sums are those of many rows, in the same order. */
+static int run_row(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, dsvl_error *err)
+{
+    const dsvl_decoder_config *c = &decoder->config;
+    dsvl_work *work = &pass->work;
+    int64_t mlp = c->expert_mlp, width = c->width;
+    int e = 0;
+    for (int done = 0, count; e < c->experts; done += count) {
+        kern_product inner[2 * TOGETHER], outer[TOGETHER];
+        for (count = 0; count < TOGETHER && e < c->experts; e++) {
+            if (work->first[e + 1] == work->first[e]) continue;
+            const dsvl_mlp *expert = &layer->experts[e];
+            float *gate = work->gate + count * mlp, *up = work->up + count * mlp;
+            inner[2 * count] = (kern_product){gate, work->norm, NULL, &expert->gate, NULL, 1};
+            inner[2 * count + 1] = (kern_product){up, work->norm, NULL, &expert->up, NULL, 1};
+            outer[count] = (kern_product){work->expert + count * width, gate, NULL, &expert->down, NULL, 1};
+            count++;
+        }
+        if (kern_linear_many(pass->kern, inner, 2 * (int64_t)count)) return dsvl_fail_scratch(err);
+        kern_silu_mul(pass->kern, work->gate, work->gate, work->up, count * mlp);
+        if (kern_linear_many(pass->kern, outer, count)) return dsvl_fail_scratch(err);
+        for (int i = 0; i < count; i++)
+            kern_axpy(pass->kern, work->out, work->weight_of[done + i], work->expert + i * width, width);
+    }
+    return 0;
+}
+
 int dsvl_moe_run(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, size_t n,
                  dsvl_error *err)
 {
@@ -135,7 +166,8 @@ int dsvl_moe_run(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass
     sort_by_expert(c, work, n);
 
     memset(work->out, 0, n * width * sizeof(float));
-    for (int e = 0; e < c->experts; e++) {
+    if (n == 1 && run_row(decoder, layer, pass, err)) return -1;
+    for (int e = 0; n > 1 && e < c->experts; e++) {
         int32_t begin = work->first[e], rows = work->first[e + 1] - begin;
         if (rows == 0) continue;
         const dsvl_mlp *expert = &layer->experts[e];

@@ -14,11 +14,14 @@ static const char *only = "";
 
 /* ---- decoding ----------------------------------------------------------------------------------------- */
 
-/* Products of one layer for one token: `count` matrices [rows, cols]. */
+/* Products of one layer for one token: `count` matrices [rows, cols], multiplied at once as the decoder does.
+ */
 typedef struct shape {
     int64_t rows, cols;
     int count;
 } shape;
+
+enum { TOGETHER = 12 };
 
 typedef struct decoder {
     const char *name;
@@ -28,7 +31,8 @@ typedef struct decoder {
 /* A layer with experts as most are: 6 of 64 and 2 shared ones, which stand as one. The output head is not
  * quantized, nor is what multi-head latent attention absorbs. */
 static const decoder decoders[] = {
-    {"VL2-tiny", {{1280, 1280, 4}, {896, 1280, 12}, {1280, 896, 6}, {1792, 1280, 2}, {1280, 1792, 1}}},
+    {"VL2-tiny",
+     {{1280, 1280, 3}, {1280, 1280, 1}, {896, 1280, 12}, {1280, 896, 6}, {1792, 1280, 2}, {1280, 1792, 1}}},
     {"VL2-small",
      {{3072, 2048, 1},
       {576, 2048, 1},
@@ -37,7 +41,7 @@ static const decoder decoders[] = {
       {2048, 1408, 6},
       {2816, 2048, 2},
       {2048, 2816, 1}}},
-    {"VL-1.3B", {{2048, 2048, 4}, {5504, 2048, 2}, {2048, 5504, 1}}},
+    {"VL-1.3B", {{2048, 2048, 3}, {2048, 2048, 1}, {5504, 2048, 2}, {2048, 5504, 1}}},
 };
 
 static int64_t weight_bytes(kern_dtype dtype, int64_t rows, int64_t cols)
@@ -52,14 +56,17 @@ static int64_t decode(kern_context *c, const decoder *d, kern_dtype dtype, const
 {
     int64_t at = 0;
     for (;;)
-        for (const shape *s = d->shapes; s->count; s++)
-            for (int i = 0; i < s->count; i++) {
-                const int64_t size = weight_bytes(dtype, s->rows, s->cols);
-                if (at + size > bytes) return at;
-                const kern_weight w = {data + at, dtype, s->rows, s->cols, 128};
-                if (kern_linear(c, y, x, &w, NULL, 1)) exit(1);
-                at += size;
+        for (const shape *s = d->shapes; s->count; s++) {
+            kern_weight w[TOGETHER];
+            kern_product products[TOGETHER];
+            const int64_t size = weight_bytes(dtype, s->rows, s->cols);
+            if (at + s->count * size > bytes) return at;
+            for (int i = 0; i < s->count; i++, at += size) {
+                w[i] = (kern_weight){data + at, dtype, s->rows, s->cols, 128};
+                products[i] = (kern_product){y + i * s->rows, x, NULL, &w[i], NULL, 1};
             }
+            if (kern_linear_many(c, products, s->count)) exit(1);
+        }
 }
 
 static void bench_decode(kern_context *c, const decoder *d, kern_dtype dtype, const char *type,
@@ -150,7 +157,7 @@ int main(int argc, char **argv)
     const int64_t bytes = (int64_t)768 << 20; /* far larger than the caches */
     char *data = take((size_t)bytes);
     memset(data, 0x2c, (size_t)bytes); /* a small number as f16, as bf16 and as f32 */
-    float *x = random_floats(1 << 14, 1), *y = random_floats(1 << 14, 1);
+    float *x = random_floats(1 << 14, 1), *y = random_floats(1 << 15, 1);
     static const char *const types[] = {"f32", "f16", "bf16", "int8", "int4"};
     for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
         for (int t = KERN_F32; t <= KERN_Q4; t++)

@@ -74,6 +74,45 @@ static void test_linear(int64_t n, int64_t rows, int64_t cols, kern_dtype dtype,
     free((char *)(uintptr_t)w.data - 2);
 }
 
+/* Several products at once are those one by one, whatever their types, sizes and rows. */
+static void test_many(int64_t n)
+{
+    enum { COUNT = 21 };
+    kern_weight w[COUNT];
+    kern_product products[COUNT];
+    float *want[COUNT];
+    const float *x = random_floats(n * 700), *bias = random_floats(200);
+    int32_t index[64];
+    for (int64_t i = 0; i < n; i++) index[i] = (int32_t)random_int(0, n - 1);
+    for (int i = 0; i < COUNT; i++) {
+        const int64_t rows = random_int(1, 200), cols = i % 5 == 0 ? random_int(1, 700) : 650;
+        w[i] = i % 7 == 6 ? random_weight(KERN_BF16, rows, cols)
+                          : random_quantized(i % 3 ? KERN_Q4 : KERN_Q8, 32 << i % 4 / 2, rows, cols);
+        products[i] = (kern_product){random_floats(n * rows), x, i % 2 ? index : NULL, &w[i], NULL, n};
+        if (i % 2 == 0) products[i].bias = bias;
+        want[i] = random_floats(n * rows);
+    }
+    for (const char *const *isa = variants(); *isa; isa++)
+        for (int eight = 0; eight < 2; eight++) {
+            kern_isa_force(*isa);
+            kern_context *c = kern_context_new(2);
+            kern_context_int8(c, eight);
+            for (int i = 0; i < COUNT; i++) {
+                const kern_product *p = &products[i];
+                CHECK((p->index ? kern_linear_gather(c, want[i], x, p->index, p->w, n)
+                                : kern_linear(c, want[i], x, p->w, p->bias, n)) == 0);
+            }
+            CHECK(kern_linear_many(c, products, COUNT) == 0);
+            for (int i = 0; i < COUNT; i++)
+                CHECK_MSG(same_bits(products[i].y, want[i], n * w[i].rows), "%s product %d, n=%ld", *isa, i,
+                          (long)n);
+            CHECK(kern_linear_many(c, products, 0) == 0);
+            kern_context_free(c);
+        }
+    for (int i = 0; i < COUNT; i++)
+        if (w[i].dtype != KERN_BF16) free((char *)(uintptr_t)w[i].data - 2);
+}
+
 int main(void)
 {
     static const int64_t ns[] = {1, 2, 3, 4, 5, 8, 9, 15, 29, 43};
@@ -88,5 +127,8 @@ int main(void)
         test_linear(100, 300, 450, t % 2 ? KERN_Q8 : KERN_Q4, 32 << t / 2);
         test_linear(1, 300, 1500, t % 2 ? KERN_Q8 : KERN_Q4, 32 << t / 2);
     }
+    test_many(1);
+    test_many(3);
+    test_many(20);
     return CHECK_DONE();
 }
