@@ -20,7 +20,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wcast-qual -Wcast-align -Wshadow -Wstrict-aliasing=1 -Wswitch-enum -Wstrict-prototypes \
 	-Wundef -Wpointer-arith -Wformat=2 -Wvla -Wredundant-decls -Wmissing-prototypes $(if $(CI),-Werror)
 PKGS := jansson libpcre2-8
-PKGS_FILTERS := cairo libtiff-4 libjpeg
+PKGS_FILTERS := cairo fontconfig libtiff-4 libjpeg libseccomp
 PKGS_PDF := poppler-glib gio-2.0 cairo
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -I. -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -MMD -MP $(WARN) $(CFLAGS) $(SAN)
 B ?= build
@@ -49,6 +49,7 @@ $(B)/kernels/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma 
 $(B)/kernels/int8_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(B)/filters/%_avx2.o: ISA = -mavx2 -mfma
 $(B)/filters/%.o: PKGC = $(shell pkg-config --cflags $(PKGS_FILTERS))
+$(B)/cmd/rasterize_jail.o: PKGC = $(addprefix -DPOPPLER_DATADIR=,$(patsubst %,'"%"',$(shell pkg-config --variable=poppler_datadir poppler-data 2>/dev/null)))
 $(B)/filters/source_pdf.o: PKGC = $(shell pkg-config --cflags $(PKGS_PDF))
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -68,7 +69,7 @@ $(LIBOUT)/libdsvl.so: $(LIB_O) $(KERN_SO)
 	@$(CC) -shared $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl.so -Wl,--as-needed,-rpath,'$$ORIGIN' -o $@ $(LIB_O) $(KERN_SO) $(LIBS_BASE)
 
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $(RPATH) -o $@
-$(BIN)/dsvl-rasterize: $(B)/cmd/dsvl-rasterize.o $(B)/filters/source_pdf.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
+$(BIN)/dsvl-rasterize: $(B)/cmd/dsvl-rasterize.o $(patsubst %.c,$(B)/%.o,$(wildcard cmd/rasterize*.c)) $(B)/filters/source_pdf.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
 	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(shell pkg-config --libs $(PKGS_PDF)) $(LIBS_FILTERS) $(LIBS_BASE)

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Documents in, page records out. One document at a time is opened, drawn and closed (rasterize_document), so
- * that all that reads untrusted formats is in one place. */
+/* Documents in, page records out: options, lists of documents, and one document after the other. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/cli.h"
-#include "filters/page_list.h"
-#include "filters/page_record.h"
-#include "filters/page_writer.h"
-#include "filters/source.h"
+#include "cmd/rasterize.h"
+#include "filters/jail.h"
 #include "lib/alloc.h"
 
 #define LIST_LIMIT ((size_t)256 << 20) /* bytes of a --files-from list */
 
 static struct {
     const char *pages, *crop, *password_file, *files_from, *format;
-    bool null_separated;
-} options = {.format = "records"};
+    bool null_separated, jail;
+} options = {.format = "records", .jail = true};
 static dsvl_render_options render;
+static rasterize_limits limits = {(uint64_t)4 << 30, 60, 3600, 10000};
 
 static const cli_option option_table[] = {
     {"pages", 0, CLI_STRING, &options.pages, "LIST", "pages such as 1-3,7,-1 (-1 is the last); default all",
@@ -46,7 +43,15 @@ static const cli_option option_table[] = {
      "records (default) or ppm: P6 pictures one after the other", 0, 0},
     {"max-pixels", 0, CLI_SIZE, &render.max_pixels, "N", "refuse pages with more pixels (default 200000000)",
      0, 0},
-    CLI_MEMORY,
+    {"max-pages", 0, CLI_INT, &limits.pages, "N", "take no more pages of a document (default 10000)", 1, 1e9},
+    {"max-memory", 0, CLI_SIZE, &limits.memory, "SIZE",
+     "memory that reading a document may take: a page that needs more fails (default 4G)", 0, 0},
+    {"max-page-seconds", 0, CLI_REAL, &limits.page_seconds, "N",
+     "processor time that a page may take (default 60)", 0.01, 1e9},
+    {"max-document-seconds", 0, CLI_REAL, &limits.document_seconds, "N",
+     "processor time that a document may take (default 3600)", 0.01, 1e9},
+    {"no-jail", 0, CLI_OFF, &options.jail, NULL,
+     "read documents in this process, which they can then crash or take over", 0, 0},
     CLI_COMMON,
 };
 static const cli_program program = {
@@ -56,110 +61,6 @@ static const cli_program program = {
     option_table,
     sizeof option_table / sizeof *option_table,
 };
-
-typedef struct job {
-    dsvl_page_list pages; /* count 0: all */
-    char settings[256];   /* for made_by: what changes the pixels */
-    dsvl_page_writer *writer;
-    size_t done, failed, expected; /* pages; expected 0: not known */
-} job;
-
-/* ---- results ---- */
-
-/* A page or document that failed: say so, and leave an error record. -1 only when that cannot be written. */
-static int report(job *j, const dsvl_page_origin *origin, dsvl_error *cause, dsvl_error *err)
-{
-    char place[256];
-    dsvl_error_prefix(cause, "%s: ", dsvl_page_origin_place(origin, place));
-    cli_page_failed("%s", cause->message);
-    j->failed++;
-    dsvl_record *record = dsvl_page_record_failed(origin, "rasterize", cause, err);
-    if (!record) return -1;
-    return dsvl_page_writer_put_take(j->writer, record, err);
-}
-
-/* ---- one document ---- */
-
-/* A page that could be drawn in part is passed on, and an error record after it says what is wrong with it.
- */
-static int rasterize_page(job *j, dsvl_source *source, const dsvl_page_origin *origin, dsvl_error *err)
-{
-    dsvl_page page;
-    dsvl_error cause = {0}, loss = {0};
-    double begun = cli_seconds();
-    if (dsvl_source_render(source, (int)origin->page - 1, &page, &cause))
-        return report(j, origin, &cause, err);
-    char place[256];
-    if (page.damaged)
-        dsvl_fail(&loss, DSVL_E_INPUT, "a part of the page may be missing: %s", page.warning);
-    else if (page.warning)
-        cli_note("%s: %s", dsvl_page_origin_place(origin, place), page.warning);
-    dsvl_record *record = dsvl_page_record_new_take(origin, &page, &cause);
-    if (record && cli_stamp(&program, record, j->settings, cli_seconds() - begun, &cause)) {
-        dsvl_record_free(record);
-        record = NULL;
-    }
-    if (!record) return report(j, origin, &cause, err);
-    if (dsvl_page_writer_put_take(j->writer, record, err)) return -1;
-    return loss.code ? report(j, origin, &loss, err) : 0;
-}
-
-static int rasterize_range(job *j, dsvl_source *source, const dsvl_page_range *range, const char *document,
-                           dsvl_error *err)
-{
-    dsvl_page_origin origin = {document, 0, dsvl_source_pages(source)};
-    dsvl_error cause = {0};
-    long from, to, missing;
-    char text[160];
-    bool all_there = dsvl_page_range_resolve(range, origin.pages, &from, &to, &missing, text);
-    for (long n = from; n <= to; n++) {
-        origin.page = n;
-        if (rasterize_page(j, source, &origin, err)) return -1;
-        cli_progress("pages", ++j->done, j->expected);
-    }
-    if (all_there) return 0;
-    origin.page = missing;
-    dsvl_fail(&cause, DSVL_E_INPUT, "%s", text);
-    return report(j, &origin, &cause, err);
-}
-
-static int rasterize_pages(job *j, dsvl_source *source, const char *document, dsvl_error *err)
-{
-    static const dsvl_page_range all = {1, -1};
-    const dsvl_page_range *ranges = j->pages.count ? j->pages.ranges : &all;
-    for (size_t i = 0; i < (j->pages.count ? j->pages.count : 1); i++) {
-        if (rasterize_range(j, source, &ranges[i], document, err)) return -1;
-    }
-    const char *damage = dsvl_source_damage(source);
-    if (!damage) return 0;
-    dsvl_page_origin origin = {document, 0, dsvl_source_pages(source)};
-    dsvl_error cause = {0};
-    dsvl_fail(&cause, DSVL_E_INPUT, "%s", damage);
-    return report(j, &origin, &cause, err);
-}
-
-/* -1 only when the output fails: a document that cannot be read is reported and the next one follows. */
-static int rasterize_document(job *j, const char *document, dsvl_error *err)
-{
-    dsvl_bytes bytes = {0};
-    dsvl_error cause = {0};
-    dsvl_source *source = NULL;
-    int status;
-    if (dsvl_bytes_open(&bytes, document, DSVL_DOCUMENT_LIMIT, &cause) == 0) {
-        source = dsvl_source_open(bytes.data, bytes.length, &dsvl_source_pdf, &render, &cause);
-    }
-    if (source) {
-        cli_note("%s: %s, %d pages", document, dsvl_source_name(source), dsvl_source_pages(source));
-        if (j->expected && !j->pages.count) j->expected = (size_t)dsvl_source_pages(source);
-        status = rasterize_pages(j, source, document, err);
-    } else {
-        dsvl_page_origin origin = {document, 0, 0};
-        status = report(j, &origin, &cause, err);
-    }
-    dsvl_source_close(source);
-    dsvl_bytes_close(&bytes);
-    return status;
-}
 
 /* ---- the command line ---- */
 
@@ -197,7 +98,7 @@ static int read_password(const char *path, char **password, dsvl_error *err)
     return status;
 }
 
-static int check_options(job *j, dsvl_page_format *format)
+static int check_options(rasterize_job *j, dsvl_page_format *format)
 {
     dsvl_error err = {0};
     if (options.pages && dsvl_page_list_parse(&j->pages, options.pages, &err))
@@ -227,8 +128,13 @@ static int check_options(job *j, dsvl_page_format *format)
     return CLI_OK;
 }
 
+static int rasterize_document(rasterize_job *j, rasterize_jail *jail, const char *document, dsvl_error *err)
+{
+    return jail ? rasterize_jailed(jail, j, document, err) : rasterize_here(j, document, err);
+}
+
 /* Documents named in a list. */
-static int rasterize_list(job *j, const dsvl_bytes *list, dsvl_error *err)
+static int rasterize_list(rasterize_job *j, rasterize_jail *jail, const dsvl_bytes *list, dsvl_error *err)
 {
     unsigned char separator = options.null_separated ? '\0' : '\n';
     for (size_t at = 0; at < list->length;) {
@@ -238,14 +144,16 @@ static int rasterize_list(job *j, const dsvl_bytes *list, dsvl_error *err)
         if (length == 0) continue;
         char *document = dsvl_strndup((const char *)name, length);
         if (!document) return dsvl_fail_memory(err, length);
-        int status = rasterize_document(j, document, err);
+        j->more = at < list->length;
+        int status = rasterize_document(j, jail, document, err);
         dsvl_dealloc(document);
         if (status) return -1;
     }
     return 0;
 }
 
-static int rasterize_all(job *j, char **files, int count, const char *list_name, dsvl_error *err)
+static int rasterize_all(rasterize_job *j, rasterize_jail *jail, char **files, int count,
+                         const char *list_name, dsvl_error *err)
 {
     char dash[] = "-", *standard_input[] = {dash};
     if (count == 0 && !list_name) {
@@ -259,8 +167,11 @@ static int rasterize_all(job *j, char **files, int count, const char *list_name,
     }
     j->expected = count == 1 && !list_name; /* of one document the number of pages is soon known */
     int status = 0;
-    for (int i = 0; i < count && status == 0; i++) status = rasterize_document(j, files[i], err);
-    if (status == 0) status = rasterize_list(j, &list, err);
+    for (int i = 0; i < count && status == 0; i++) {
+        j->more = i + 1 < count || list.length;
+        status = rasterize_document(j, jail, files[i], err);
+    }
+    if (status == 0) status = rasterize_list(j, jail, &list, err);
     dsvl_bytes_close(&list);
     return status;
 }
@@ -277,11 +188,26 @@ static int check_standard_input(char **files, int count, const char *list_name)
     return CLI_OK;
 }
 
+/* The jail, or NULL with --no-jail; -1 only when it was asked for and cannot be had. */
+static int make_jail(const rasterize_job *j, rasterize_jail **jail, dsvl_error *err)
+{
+    const char *missing = dsvl_jail_missing();
+    if (!options.jail) {
+        dsvl_alloc_limit(limits.memory);
+        cli_warn("--no-jail: documents are read in this process, with all that you may do");
+        return 0;
+    }
+    if (missing) cli_note("%s", missing);
+    *jail = rasterize_jail_new(j, err);
+    return *jail ? 0 : -1;
+}
+
 int main(int argc, char **argv)
 {
     render = dsvl_render_defaults();
     int count = cli_parse(&program, argc, argv);
-    job j = {0};
+    rasterize_job j = {.program = &program};
+    rasterize_jail *jail = NULL;
     dsvl_error err = {0};
     dsvl_page_format format = DSVL_PAGES_RECORDS;
     char *password = NULL;
@@ -291,9 +217,13 @@ int main(int argc, char **argv)
     if (status) goto out;
     if (options.password_file && read_password(options.password_file, &password, &err)) goto failed;
     render.password = password;
-    render.pool = dsvl_page_pool_new();
-    j.writer = dsvl_page_writer_new(STDOUT_FILENO, "standard output", format, render.pool, &err);
-    if (!j.writer || rasterize_all(&j, argv, count, list_name, &err) || dsvl_page_writer_end(j.writer, &err))
+    j.render = render;
+    j.limits = limits;
+    if (make_jail(&j, &jail, &err)) goto failed;
+    j.render.pool = dsvl_page_pool_new();
+    j.writer = dsvl_page_writer_new(STDOUT_FILENO, "standard output", format, j.render.pool, &err);
+    if (!j.writer || rasterize_all(&j, jail, argv, count, list_name, &err) ||
+        dsvl_page_writer_end(j.writer, &err))
         goto failed;
     cli_progress_end();
     status = j.failed ? CLI_PARTIAL : CLI_OK;
@@ -303,7 +233,8 @@ failed:
     status = cli_fail(&err);
 out:
     dsvl_page_writer_free(j.writer);
-    dsvl_page_pool_free(render.pool);
+    dsvl_page_pool_free(j.render.pool);
+    rasterize_jail_free(jail);
     dsvl_page_list_free(&j.pages);
     dsvl_dealloc(password);
     return status;

@@ -2,6 +2,7 @@
 #include "filters/page_pool.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "filters/pixels.h"
 #include "lib/alloc.h"
@@ -17,6 +18,8 @@ struct dsvl_page_pool {
     } spare[POOL_BLOCKS]; /* [count] */
     int count;
     size_t bytes;
+    void *lent; /* NULL: nothing is, or it was taken */
+    size_t lent_bytes;
 };
 
 dsvl_page_pool *dsvl_page_pool_new(void)
@@ -49,8 +52,32 @@ static void *find_spare(dsvl_page_pool *pool, size_t bytes)
     return block;
 }
 
+void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->lent = block;
+    pool->lent_bytes = bytes;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* The lent block if it fits. Its memory is asked for at once: page by page the kernel takes five times as
+ * long. */
+static void *take_lent(dsvl_page_pool *pool, size_t bytes)
+{
+    pthread_mutex_lock(&pool->lock);
+    void *block = bytes <= pool->lent_bytes ? pool->lent : NULL;
+    if (block) pool->lent = NULL;
+    pthread_mutex_unlock(&pool->lock);
+#ifdef MADV_POPULATE_WRITE
+    if (block) madvise(block, bytes, MADV_POPULATE_WRITE); /* only advice: old kernels do not know it */
+#endif
+    return block;
+}
+
 void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes)
 {
+    void *lent = pool ? take_lent(pool, bytes) : NULL;
+    if (lent) return lent;
     void *block = pool ? find_spare(pool, bytes) : NULL;
     if (block) return block;
     block = dsvl_alloc(bytes, 1);

@@ -42,6 +42,11 @@ static const dsvl_source_format *find_format(const unsigned char *data, size_t l
     return NULL;
 }
 
+bool dsvl_source_is_picture(const unsigned char *data, size_t length)
+{
+    return find_format(data, length, NULL) != NULL;
+}
+
 static int unknown_format(const unsigned char *data, size_t length, bool pdf, dsvl_error *err)
 {
     if (length == 0) return dsvl_fail(err, DSVL_E_INPUT, "is empty (0 bytes)");

@@ -30,7 +30,13 @@ typedef struct dsvl_bytes {
 /* Open a document: a regular file is mapped, anything else ("-" is standard input) is read to its end, at
  * most `limit` bytes of it. 0 or -1. */
 int dsvl_bytes_open(dsvl_bytes *bytes, const char *path, size_t limit, dsvl_error *err);
+/* The same for a descriptor from dsvl_document_open, which may be closed afterwards. */
+int dsvl_bytes_map(dsvl_bytes *bytes, int descriptor, dsvl_error *err);
 void dsvl_bytes_close(dsvl_bytes *bytes);
+
+/* A descriptor of a document that can be read more than once and in any place: the file itself, or where it
+ * is none ("-", a pipe) a copy in memory of at most `limit` bytes. -1 with *err filled. */
+int dsvl_document_open(const char *path, size_t limit, dsvl_error *err);
 
 /* ---- pages ---- */
 
@@ -98,6 +104,13 @@ struct dsvl_source {
 
 extern const dsvl_source_format dsvl_source_pdf; /* linked into dsvl-rasterize alone */
 extern const dsvl_source_format dsvl_source_tiff, dsvl_source_jpeg, dsvl_source_png, dsvl_source_ppm;
+
+/* Load what all PDF documents share (fonts' configuration, Poppler's tables), so that processes that are
+ * forked later find it in place. */
+void dsvl_source_pdf_prepare(void);
+
+/* Whether a document that begins like this is a picture (TIFF, JPEG, PNG, PNM). */
+bool dsvl_source_is_picture(const unsigned char *data, size_t length);
 
 /* Open a document; `data` is borrowed and must outlive the source. extra: one more format, or NULL. Errors do
  * not name the document: callers prefix it. NULL with *err filled when no format fits, or the document cannot

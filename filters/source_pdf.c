@@ -475,6 +475,33 @@ static int pdf_render(dsvl_source *source, int index, dsvl_page *page, bool word
     return pdf->complaint[0] && !page->warning ? dsvl_fail_memory(err, sizeof pdf->complaint) : 0;
 }
 
+/* ---- what documents share ---- */
+
+static const char small_pdf[] = "%PDF-1.4\n"
+                                "1 0 obj<</Type/Catalog/Pages 2 0 R>> endobj\n"
+                                "2 0 obj<</Type/Pages/Count 1/Kids[3 0 R]>> endobj\n"
+                                "3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>> endobj\n"
+                                "xref\n"
+                                "0 4\n"
+                                "0000000000 65535 f \n"
+                                "0000000009 00000 n \n"
+                                "0000000053 00000 n \n"
+                                "0000000103 00000 n \n"
+                                "trailer<</Size 4/Root 1 0 R>>\nstartxref\n163\n%%EOF\n";
+
+/* Poppler drops its tables with the last document: this one stays open. */
+void dsvl_source_pdf_prepare(void)
+{
+    static dsvl_source *source;
+    dsvl_render_options options = dsvl_render_defaults();
+    dsvl_page page;
+    dsvl_error ignored = {0}; /* documents then load what is missing, and fail themselves */
+    if (source) return;
+    source = dsvl_source_open((const unsigned char *)small_pdf, sizeof small_pdf - 1, &dsvl_source_pdf,
+                              &options, &ignored);
+    if (source && dsvl_source_render(source, 0, &page, &ignored) == 0) dsvl_page_free(&page);
+}
+
 const dsvl_source_format dsvl_source_pdf = {.name = "PDF",
                                             .detect = pdf_detect,
                                             .open = pdf_open,

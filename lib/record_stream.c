@@ -40,6 +40,8 @@ struct dsvl_reader {
     size_t start, end;
     bool ended; /* the last record read was an end record */
     counts seen;
+    dsvl_wait_fn wait; /* NULL: read() waits */
+    void *wait_user;
 };
 
 dsvl_reader *dsvl_reader_new(int descriptor, const char *name, dsvl_error *err)
@@ -66,10 +68,17 @@ void dsvl_reader_free(dsvl_reader *reader)
     dsvl_dealloc(reader);
 }
 
+void dsvl_reader_set_wait(dsvl_reader *reader, dsvl_wait_fn wait, void *user)
+{
+    reader->wait = wait;
+    reader->wait_user = user;
+}
+
 /* One read() with retries on signals: bytes read, 0 at the end, -1 error. */
 static ssize_t read_some(dsvl_reader *reader, void *data, size_t n, dsvl_error *err)
 {
     for (;;) {
+        if (reader->wait && reader->wait(reader->wait_user, reader->descriptor, err)) return -1;
         ssize_t got = read(reader->descriptor, data, n);
         if (got >= 0) return got;
         if (errno != EINTR)

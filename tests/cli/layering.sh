@@ -9,7 +9,8 @@ complain() {
     status=1
 }
 # header: the only file that may include it
-for rule in 'poppler[./a-z-]*:filters/source_pdf.c' 'tiffio:filters/source_tiff.c' 'jpeglib:filters/source_jpeg.c' \
+for rule in 'poppler[./a-z-]*:filters/source_pdf.c' 'tiffio:filters/source_tiff.c' 'jpeglib:filters/source_jpeg.c' 'seccomp:filters/jail.c' \
+    'fontconfig[/a-z]*:filters/fonts.c' \
     'dnnl:kernels/gemm_dnnl.c'; do
     header=${rule%%:*} door=${rule#*:}
     found=$(git ls-files -co --exclude-standard '*.[ch]' | xargs grep -lE "#include *<${header}[a-z_]*\.h>" | grep -v '^tests/bench/' || :)
