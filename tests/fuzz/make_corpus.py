@@ -3,6 +3,7 @@
 """Write the seeds of the fuzzers into tests/fuzz/corpus: one small input for each branch of the parsers.
 
 Inputs that a fuzzer found are added beside them under names of their own; this script leaves those alone."""
+import io
 import json
 import struct
 import sys
@@ -123,7 +124,57 @@ def configs():
     put("config", "unknown", b'{"model_type": "llava", "vision_config": null}\0{}')
 
 
+# ---- pictures, lists of pages, questions ----
+
+def pictures():
+    from PIL import Image
+    image = Image.radial_gradient("L").resize((19, 13))
+    exif = Image.Exif()
+    exif[274], exif[282], exif[283], exif[296] = 6, 72.0, 72.0, 2
+
+    def saved(mode, kind, **options):
+        out = io.BytesIO()
+        image.convert(mode).save(out, kind, **options)
+        return out.getvalue()
+    for i, (name, data) in enumerate({
+            "png-gray": saved("L", "PNG"), "png-rgb": saved("RGB", "PNG", dpi=(300, 300)), "png-bits": saved("1", "PNG"),
+            "png-palette": saved("P", "PNG"), "png-alpha": saved("RGBA", "PNG"), "jpeg-gray": saved("L", "JPEG"),
+            "jpeg": saved("RGB", "JPEG", exif=exif, dpi=(96, 96)), "jpeg-progressive": saved("RGB", "JPEG", progressive=True),
+            "jpeg-cmyk": saved("CMYK", "JPEG"), "tiff": saved("RGB", "TIFF", dpi=(200, 100)), "tiff-lzw": saved("L", "TIFF", compression="tiff_lzw"),
+            "tiff-fax": saved("1", "TIFF", compression="group4"), "tiff-jpeg": saved("RGB", "TIFF", compression="jpeg"),
+            "tiff-deflate": saved("P", "TIFF", compression="tiff_adobe_deflate"), "tiff-alpha": saved("RGBA", "TIFF"),
+            "tiff-pages": saved("L", "TIFF", save_all=True, append_images=[image.rotate(90, expand=True)]),
+            "pnm": b"P6 2 1 255\n123456P5\n# x\n1 2 65535 1234P4 9 1\n\xaa\x80", "pnm-cut": b"P5 9 9 255\n1"}.items()):
+        put("picture", name, bytes([i % 16]) + data)
+        put("picture", name + "-plain", b"\0" + data)
+        put("picture", name + "-cut", bytes([i % 16]) + data[:-len(data) // 3])
+    put("exif", "turned", exif.tobytes()[6:])
+    put("exif", "big-endian", b"MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0\x08\0\0\x01\x1a\0\x05\0\0\0\x01\xff\xff\xff\xff\0\0\0\0")
+    put("exif", "cut", b"II*\0\x08\0\0\0\xff\xff")
+
+
+def lists():
+    for name, text in {"one": "1", "last": "-1", "ranges": "1-3,7,-1,5--1,-3--2", "backward": "3-1", "zero": "0", "empty": "",
+                       "huge": "99999999999999999999", "most": "1000000000--1", "junk": "1,,2", "space": " 1"}.items():
+        put("pages", name, text.encode())
+
+
+def questions():
+    lines = [{"id": "a", "prompt": "What?"}, {"prompt": "<|ref|>x<|/ref|>"}, {"id": 7, "prompt": "é\n"}]
+    put("question", "lines", b"\n\n".join(json.dumps(line).encode() for line in lines))
+    put("question", "bad-lines", b'{"prompt": 1}\n{"id": null}\n[]\n{"prompt": "a", "prompt": "b"}')
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}, {"type": "image"}]},
+            {"role": "assistant", "content": "This."}, {"role": "user", "content": "And?"}]
+    put("question", "chat", json.dumps(chat).encode())
+    put("question", "messages", json.dumps({"messages": chat}).encode())
+    put("question", "bad-chat", b'[{"role": "user"}, {"content": [{"type": "video"}]}]')
+    put("question", "deep", b"[" * 3000)
+
+
 def main():
+    pictures()
+    lists()
+    questions()
     tokenizers()
     checkpoints()
     streams()

@@ -8,7 +8,9 @@ for fuzzer in "$@"; do
     name=${fuzzer##*/fuzz_}
     grown=build/fuzz/corpus/$name
     mkdir -p "$grown"
+    words=
+    [ ! -f "tests/fuzz/$name.dict" ] || words=-dict=tests/fuzz/$name.dict
     echo "fuzzing $name for $seconds s"
     "$fuzzer" -max_total_time="$seconds" -rss_limit_mb=3000 -timeout=20 -print_final_stats=1 -verbosity=0 \
-        -artifact_prefix=build/fuzz/finding- -dict="tests/fuzz/$name.dict" "$grown" "tests/fuzz/corpus/$name"
+        -artifact_prefix=build/fuzz/finding- ${words:+"$words"} "$grown" "tests/fuzz/corpus/$name"
 done
