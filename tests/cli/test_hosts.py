@@ -53,6 +53,8 @@ def runs_below(out):
     for p in Path("/proc").iterdir():
         try:
             words = (p / "cmdline").read_bytes().split(b"\0") if p.name.isdigit() else []
+            if words and os.readlink(p / "cwd") != os.getcwd():
+                continue
         except OSError:
             continue
         if len(words) > 3 and words[0].endswith(b"dsvl") and words[1] == b"run" and str(out).encode() in words and b"--shard" in words:
