@@ -20,6 +20,7 @@ from librun import DATA, outputs, ppm  # noqa: E402
 ROOT = HERE.parent.parent
 EXAMPLES = ROOT / "man" / "examples"
 NANO = ROOT / "models" / "nano"
+CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}  # we may be inside make check
 FLAGS = {"DSVL_RASTERIZE_FLAGS": "--dpi=24", "DSVL_ANSWER_FLAGS": "--max-tokens=6"}
 
 
@@ -27,7 +28,7 @@ def make(folder, *arguments, **flags):
     """What was made, as the rules print it."""
     settings = {"DSVL_MK": EXAMPLES / "dsvl.mk", "DSVL_MODEL": folder / "model", **FLAGS, **flags}
     r = subprocess.run(["make", "-s", *arguments, *(f"{k}={v}" for k, v in settings.items())], cwd=folder, capture_output=True,
-                       text=True)
+                       text=True, env=CLEAN)
     assert r.returncode == 0, r.stdout + r.stderr
     return sorted(re.findall(r"^DSVL build/(.*)$", r.stdout, re.M))
 
@@ -81,7 +82,7 @@ def test_dataset(folder):
     # A stage that breaks down leaves no target.
     (folder / "questions.jsonl").write_text("nonsense\n")
     r = subprocess.run(["make", "-s", f"DSVL_MK={EXAMPLES / 'dsvl.mk'}", f"DSVL_MODEL={folder / 'model'}"], cwd=folder,
-                       capture_output=True)
+                       capture_output=True, env=CLEAN)
     assert r.returncode == 2 and not (folder / answers[0]).exists()
 
 

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a dataset: rows.py DOCUMENT ANSWERS IMAGES <pages.ppm: writes each page as a PNG into IMAGES and prints a JSON
-line for each answer about it that the model ended. All pages of a document are in the same split, which the hash of its
-bytes decides: 80 % train, 10 % validation, 10 % test, whatever else is in the folder."""
+"""Rows of a dataset: rows.py DOCUMENT ANSWERS IMAGES [OPTION of dsvl-rasterize ...]: prints a JSON line for each answer
+that the model ended, and writes the page that it is about as a PNG into IMAGES. All pages of a document are in the same
+split, which the hash of its bytes decides: 80 % train, 10 % validation, 10 % test, whatever else is in the folder."""
 import hashlib
 import json
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
 
 
-def pages(stream):
-    """The P6 pictures of a stream."""
-    while magic := stream.readline():
-        assert magic == b"P6\n", magic
-        width, height = map(int, stream.readline().split())
-        stream.readline()
-        yield width, height, stream.read(width * height * 3)
+def draw(document, page, options):
+    """Width, height and RGB bytes of a page."""
+    command = ["dsvl-rasterize", *options, "--format", "ppm", "--pages", str(page), "--", str(document)]
+    magic, size, depth, pixels = subprocess.run(command, stdout=subprocess.PIPE).stdout.split(b"\n", 3)
+    assert (magic, depth) == (b"P6", b"255")
+    return *map(int, size.split()), pixels
 
 
 def png(width, height, pixels):
@@ -32,13 +32,14 @@ name = hashlib.sha256(document.read_bytes()).hexdigest()[:16]
 share = int(name[:8], 16) % 100
 split = "train" if share < 80 else "validation" if share < 90 else "test"
 (images / name).mkdir(parents=True, exist_ok=True)
-paths = []
-for width, height, pixels in pages(sys.stdin.buffer):
-    paths.append(images / name / f"{len(paths) + 1:05}.png")
-    paths[-1].write_bytes(png(width, height, pixels))
+drawn = set()
 for line in answers.read_text(encoding="utf-8").splitlines():
     a = json.loads(line)
     if a["finish_reason"] == "stop":
-        row = {"split": split, "image": str(paths[a["page"] - 1]), "document": a["document"], "page": a["page"],
+        image = images / name / f"{a['page']:05}.png"
+        if image not in drawn:
+            drawn.add(image)
+            image.write_bytes(png(*draw(document, a["page"], sys.argv[4:])))
+        row = {"split": split, "image": str(image), "document": a["document"], "page": a["page"],
                "question": a["prompt"], "answer": a["answer"], "mean_logprob": a["mean_logprob"], "model": a["model_hash"]}
         print(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
