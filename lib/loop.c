@@ -74,7 +74,7 @@ static size_t spell(const int32_t *ids, size_t count, dsvl_token_text_fn text, c
         memcpy(out + used, bytes, length);
         used += length;
     }
-    char head[3];
+    char head[3] = {0};
     while (part < 3 && part < used && ((unsigned char)out[part] & 0xc0) == 0x80) {
         head[part] = out[part];
         part++;
@@ -87,7 +87,7 @@ static size_t spell(const int32_t *ids, size_t count, dsvl_token_text_fn text, c
 static bool is_loop(const int32_t *part, size_t period, uint32_t run, dsvl_token_text_fn text,
                     const void *user)
 {
-    char spelt[8 * DSVL_LOOP_PERIOD];
+    char spelt[8 * DSVL_LOOP_PERIOD] = "";
     loop_kind kind = kind_of(spelt, spell(part, period, text, user, spelt, sizeof spelt));
     return run + period >= bounds[kind].tokens && run / period + 1 >= bounds[kind].repeats;
 }

@@ -53,6 +53,6 @@ $(DSVL_BUILD)/answer.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) 
 ifeq ($(DSVL_KEEP),)
 .INTERMEDIATE: $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.pages) $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.tiles)
 endif
-.SECONDARY: $(DSVL_EMBEDDINGS)
+.SECONDARY: $(DSVL_EMBEDDINGS) $(DSVL_ANSWERS)
 .DELETE_ON_ERROR:
 -include $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.tiles.d) $(DSVL_EMBEDDINGS:%=%.d) $(DSVL_ANSWERS:%=%.d)
