@@ -147,13 +147,12 @@ static int inspect(char **operands, dsvl_error *err)
 
 static const cli_option synth_options[] = {
     {"release", 0, CLI_STRING, &options.release, "NAME",
-     "deepseek-vl2-tiny, deepseek-vl2-small or deepseek-vl2", 0, 0},
+     "deepseek-vl-1.3b, deepseek-vl-7b, deepseek-vl2-tiny, ...-small or deepseek-vl2", 0, 0},
     {"scale", 0, CLI_STRING, &options.scale, "SIZE", "full (default), or tiny: the same parts, scaled down",
      0, 0},
     {"seed", 0, CLI_INT, &options.seed, "N", "of the random weights (default 0)", 0, 0x1p53},
     {"bits", 0, CLI_INT, &options.bits, "N", "write it quantized to 8 or 4 bits at once", 4, 8},
     GROUP_OPTION,
-    THREADS_OPTION,
     FORCE_OPTION,
     CLI_COMMON,
 };
@@ -170,7 +169,6 @@ static int synth(char **operands, dsvl_error *err)
                                   .tiny = tiny,
                                   .seed = (uint64_t)options.seed,
                                   .quantization = options.bits ? quantization() : (dsvl_quantization){0},
-                                  .threads = (int)options.threads,
                                   .replace = options.force,
                                   .progress = told};
     if (!o.release) {

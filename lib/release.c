@@ -65,7 +65,87 @@ static const char vl2_tiny_latent[] =
         }                                                                                                    \
     }
 static const dsvl_unused_tensor pool[] = {ATTENTION_POOL, {0, NULL, 0, {0}}};
+/* And the norms that the tower of two towers has and does not use. */
+static const dsvl_unused_tensor pool_and_norms[] = {ATTENTION_POOL,
+                                                    {1, "weight", 1, {DSVL_DIM_WIDTH}},
+                                                    {1, "bias", 1, {DSVL_DIM_WIDTH}},
+                                                    {2, "weight", 1, {DSVL_DIM_WIDTH}},
+                                                    {2, "bias", 1, {DSVL_DIM_WIDTH}},
+                                                    {0, NULL, 0, {0}}};
+
+/* DeepSeek-VL: sizes of the towers stand in the published code, not in config.json; scaled down they do. */
+#define HALF "[0.5, 0.5, 0.5]"
+#define CLIP_MEAN "[0.48145466, 0.4578275, 0.40821073]"
+#define CLIP_STD "[0.26862954, 0.26130258, 0.27577711]"
+#define VL_LANGUAGE_TINY                                                                                     \
+    "'language_config': {'hidden_size': 128, 'intermediate_size': 320, 'num_attention_heads': 4, "           \
+    "'num_key_value_heads': 4, 'num_hidden_layers': 3, 'vocab_size': 512}"
+#define VL_IMAGE(color, size, mean, std)                                                                     \
+    "{'background_color': " color ", 'do_normalize': false, 'image_mean': " mean                             \
+    ", 'image_processor_type': 'VLMImageProcessor', 'image_size': " size ", 'image_std': " std               \
+    ", 'min_size': 14, 'processor_class': 'VLChatProcessor', 'rescale_factor': 0.00392156862745098}"
+#define VL_CHAT                                                                                              \
+    "{'add_special_token': false, 'ignore_id': -100, 'image_tag': '<image_placeholder>', 'mask_prompt': "    \
+    "true, "                                                                                                 \
+    "'num_image_tokens': 576, 'processor_class': 'VLChatProcessor', 'sft_format': 'deepseek'}"
+static const dsvl_release_file vl_1b_files[] = {
+    {"preprocessor_config.json", VL_IMAGE("[127, 127, 127]", "384", HALF, HALF), "{'image_size': 48}"},
+    {"processor_config.json", VL_CHAT, "{'num_image_tokens': 16}"},
+    {NULL, NULL, NULL}};
+static const dsvl_release_file vl_7b_files[] = {{"preprocessor_config.json",
+                                                 VL_IMAGE("[122, 116, 104]", "1024", CLIP_MEAN, CLIP_STD),
+                                                 "{'image_size': 128}"},
+                                                {"processor_config.json", VL_CHAT, NULL},
+                                                {NULL, NULL, NULL}};
+
 static const dsvl_release releases[] = {
+    {.name = "deepseek-vl-1.3b",
+     .config = "{'aligner_config': {'cls': 'MlpProjector', 'model_type': 'aligner', 'params': {'depth': 2, "
+               "'input_dim': 1024, 'n_embed': 2048, 'projector_type': 'mlp_gelu'}}, 'architectures': "
+               "['MultiModalityCausalLM'], 'language_config': {'hidden_size': 2048, 'intermediate_size': "
+               "5632, 'max_position_embeddings': 16384, 'model_type': 'llama', 'num_attention_heads': 16, "
+               "'num_hidden_layers': 24, 'num_key_value_heads': 16, 'torch_dtype': 'float16', 'vocab_size': "
+               "102400}, 'model_type': 'multi_modality', 'torch_dtype': 'float16', 'transformers_version': "
+               "'4.38.2', 'vision_config': {'cls': 'CLIPVisionTower', 'model_type': 'vision', 'params': "
+               "{'image_size': 384, 'model_name': 'siglip_large_patch16_384', 'pixel_mean': " HALF
+               ", 'pixel_std': " HALF ", 'select_feature': 'same', 'select_layer': -1}}}",
+     .settings = vl_1b_files,
+     .tiny = "{'aligner_config': {'params': {'input_dim': 64, 'n_embed': 128}}, " VL_LANGUAGE_TINY
+             ", 'vision_config': {'params': {'image_size': 48, 'patch_size': 12, 'width': 64, 'layers': 2, "
+             "'heads': 2}}}",
+     .dtype = DSVL_F16,
+     .files = 1,
+     .unused = pool,
+     .image_token = "<image_placeholder>",
+     .ids = {100016, 100000},
+     .tiny_ids = {500, 484}},
+    {.name = "deepseek-vl-7b",
+     .config =
+         "{'aligner_config': {'cls': 'MlpProjector', 'model_type': 'aligner', 'params': {'depth': 2, "
+         "'input_dim': 1024, 'n_embed': 4096, 'projector_type': 'low_high_hybrid_split_mlp_gelu'}}, "
+         "'architectures': ['MultiModalityCausalLM'], 'language_config': {'max_position_embeddings': 16384, "
+         "'model_type': 'llama', 'num_hidden_layers': 30, 'torch_dtype': 'float16', 'vocab_size': 102400}, "
+         "'model_type': 'multi_modality', 'torch_dtype': 'float16', 'transformers_version': '4.38.2', "
+         "'vision_config': {'cls': 'HybridVisionTower', 'model_type': 'vision', 'params': {'concat_type': "
+         "'tuple', 'freeze_high': true, 'freeze_low': true, 'high_res_cfg': {'image_size': 1024, "
+         "'model_name': 'sam_b_downsample', 'output_dim': 1024, 'pixel_mean': " CLIP_MEAN
+         ", 'pixel_std': " CLIP_STD
+         ", 'select_feature': 'same', 'select_layer': -1}, 'low_res_cfg': {'image_size': 384, 'model_name': "
+         "'siglip_large_patch16_384', 'output_dim': 1024, 'pixel_mean': " HALF ", 'pixel_std': " HALF
+         ", 'select_feature': 'same', 'select_layer': -1}}}}",
+     .settings = vl_7b_files,
+     .tiny = "{'aligner_config': {'params': {'input_dim': 64, 'n_embed': 128}}, " VL_LANGUAGE_TINY
+             ", 'vision_config': {'params': {'high_res_cfg': {'image_size': 128, 'output_dim': 64, "
+             "'patch_size': 8, 'width': 64, 'layers': 4, 'heads': 2, 'global_attn_indexes': [1, 3], "
+             "'prompt_embed_dim': 32, 'downsample_channels': [32, 64]}, 'low_res_cfg': {'image_size': 48, "
+             "'output_dim': 64, 'patch_size': 2, 'width': 64, 'layers': 2, 'heads': 2}}}}",
+     .dtype = DSVL_F16,
+     .shards = {5000000000, 0, 5},
+     .files = 3,
+     .unused = pool_and_norms,
+     .image_token = "<image_placeholder>",
+     .ids = {100016, 100000},
+     .tiny_ids = {500, 484}},
     {.name = "deepseek-vl2-tiny",
      .config = VL2_CONFIG(
          "{'architectures': ['DeepseekV2ForCausalLM'], 'auto_map': {'AutoConfig': "

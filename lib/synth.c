@@ -60,17 +60,38 @@ static uint64_t tensor_key(uint64_t seed, const char *name)
     return h;
 }
 
-/* Values first .. first+n-1 (first a multiple of 4): each word of splitmix64 gives four. */
+/* The i-th word of a tensor: splitmix64. */
+static uint64_t word(uint64_t key, uint64_t i)
+{
+    uint64_t z = key + i * 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* Values first .. first+n-1, four to a word. */
 static void fill(float *x, uint64_t key, uint64_t first, size_t n, float mean, float deviation)
 {
     const float step = deviation * 1.7320508f / 32768,
                 low = mean - 32767.5f * step; /* uniform: root 3 deviations */
-    for (size_t i = 0; i < n; i += 4) {
-        uint64_t z = key + (first + i) / 4 * 0x9e3779b97f4a7c15u;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-        z ^= z >> 31;
-        for (size_t k = 0; k < 4 && i + k < n; k++) x[i + k] = low + step * (float)(z >> 16 * k & 0xffff);
+    for (size_t i = 0; i < n;) {
+        const uint64_t z = word(key, (first + i) / 4);
+        for (size_t k = (first + i) % 4; k < 4 && i < n; k++, i++)
+            x[i] = low + step * (float)(z >> 16 * k & 0xffff);
+    }
+}
+
+/* The whole numbers of a quantized matrix at once, -7 .. 7 or -127 .. 127, since quantizing as many floats
+ * would take minutes: n bytes, a multiple of 8. What is one too low for that range becomes 0. */
+static void fill_whole(unsigned char *bytes, int bits, uint64_t key, uint64_t first, size_t n)
+{
+    const uint64_t ones = bits == 8 ? 0x0101010101010101u : 0x1111111111111111u;
+    for (size_t i = 0; i < n / 8; i++) {
+        uint64_t z = word(key, first + i), low = z, other = z ^ ones << (bits - 1);
+        for (int shift = bits / 2; shift; shift /= 2)
+            other |= other >> shift; /* its lowest bit: any bit is set */
+        low &= ~((~other & ones) << (bits - 1));
+        memcpy(bytes + 8 * i, &low, sizeof low);
     }
 }
 
@@ -85,7 +106,6 @@ typedef struct synth {
     size_t count;
     dsvl_st_entry *entries;
     dsvl_folder_writer *writer;
-    kern_context *kern;
     float *values;        /* [CHUNK] */
     unsigned char *bytes; /* [4 * CHUNK] */
     int64_t known;        /* tokens with a text: the others never come out */
@@ -109,16 +129,51 @@ static int put_floats(synth *s, const dsvl_tensor *t, size_t n, dsvl_error *err)
     return put(s, half, n * sizeof *half, err);
 }
 
-static int put_quantized(synth *s, const dsvl_want *want, int64_t rows, int64_t cols, dsvl_error *err)
+/* A value that the matrix does not have: row r and column k count within the block. */
+static void clear_value(unsigned char *q, int bits, int64_t r, int64_t k)
 {
-    const dsvl_quantization *q = &s->options->quantization;
-    const kern_dtype type = q->bits == 8 ? KERN_Q8 : KERN_Q4;
-    if (kern_quantize(s->kern, s->bytes, s->values, type, q->group, rows, cols))
-        return dsvl_fail(err, DSVL_E_INTERNAL, "%s: cannot be quantized", want->name);
-    return put(s, s->bytes, (size_t)kern_quantized_size(type, q->group, rows, cols), err);
+    if (bits == 8)
+        q[k / 4 * 128 + r * 4 + k % 4] = 0;
+    else
+        q[k / 8 * 128 + r * 4 + k % 4] &= k % 8 < 4 ? 0xf0 : 0x0f;
 }
 
-/* One tensor, whole panels of rows at a time. */
+/* One block (kernels.h): 32 scales, and the whole numbers of the rows and columns that there are. */
+static void fill_block(unsigned char *block, const dsvl_quantization *q, uint64_t key, uint64_t number,
+                       float scale, int64_t rows, int64_t cols)
+{
+    const size_t bytes = (size_t)(KERN_PANEL * q->group * q->bits / 8);
+    fill_whole(block + 64, q->bits, key, number * (bytes / 8 + 8) + 8, bytes);
+    for (int64_t r = 0; r < KERN_PANEL; r++) {
+        const uint64_t dice = word(key, number * (bytes / 8 + 8) + (uint64_t)r / 4) >> 16 * (r % 4) & 0xffff;
+        const uint16_t half = r < rows ? dsvl_f32_to_f16(scale * (0.75f + (float)dice / 131072)) : 0;
+        block[2 * r] = (unsigned char)(half & 255);
+        block[2 * r + 1] = (unsigned char)(half >> 8);
+        for (int64_t k = r < rows ? cols : 0; k < q->group; k++) clear_value(block + 64, q->bits, r, k);
+    }
+}
+
+/* A quantized matrix [panels, blocks, bytes of a block], of which `rows` rows are not zero. */
+static int write_quantized(synth *s, const dsvl_want *want, const dsvl_tensor *t, int64_t rows, int64_t cols,
+                           float deviation, dsvl_error *err)
+{
+    const dsvl_quantization *q = &s->options->quantization;
+    const uint64_t key = tensor_key(s->options->seed, want->name);
+    const float scale = deviation / (q->bits == 8 ? 73.5f : 4.18f); /* the deviation of the whole numbers */
+    const size_t bytes = (size_t)t->shape[2];
+    size_t used = 0;
+    for (int64_t i = 0; i < t->shape[0] * t->shape[1]; i++) {
+        const int64_t row = i / t->shape[1] * KERN_PANEL, col = i % t->shape[1] * q->group;
+        fill_block(s->bytes + used, q, key, (uint64_t)i, scale, rows - row, cols - col);
+        used += bytes;
+        if (used + bytes <= 4 * (size_t)CHUNK) continue;
+        if (put(s, s->bytes, used, err)) return -1;
+        used = 0;
+    }
+    return put(s, s->bytes, used, err);
+}
+
+/* One tensor, some rows at a time. */
 static int write_tensor(synth *s, const dsvl_want *want, const dsvl_tensor *t, dsvl_error *err)
 {
     struct spread spread = spread_of(want->name);
@@ -128,18 +183,17 @@ static int write_tensor(synth *s, const dsvl_want *want, const dsvl_tensor *t, d
     for (int d = 1; d < want->rank; d++) cols *= want->shape[d];
     if (want->rank == 1) rows = 1, cols = want->shape[0];
     if (spread.root) spread.deviation /= sqrtf((float)cols);
-    int64_t step = CHUNK / cols / KERN_PANEL * KERN_PANEL;
-    if (step == 0) step = KERN_PANEL;
-    if (step * cols > CHUNK) return dsvl_fail(err, DSVL_E_INTERNAL, "%s: rows too long", want->name);
+    if (t->dtype == DSVL_U8)
+        return write_quantized(s, want, t, head && s->known < rows ? s->known : rows, cols, spread.deviation,
+                               err);
+    const int64_t step = CHUNK / cols;
+    if (step == 0) return dsvl_fail(err, DSVL_E_INTERNAL, "%s: rows too long", want->name);
     for (int64_t row = 0; row < rows; row += step) {
         const int64_t now = rows - row < step ? rows - row : step;
-        /* step * cols is a multiple of 4, so the chunks do not show in the numbers */
         fill(s->values, key, (uint64_t)(row * cols), (size_t)(now * cols), spread.mean, spread.deviation);
         for (int64_t r = 0; head && r < now; r++)
             if (row + r >= s->known) memset(s->values + r * cols, 0, (size_t)cols * sizeof *s->values);
-        if (t->dtype == DSVL_U8 ? put_quantized(s, want, now, cols, err)
-                                : put_floats(s, t, (size_t)(now * cols), err))
-            return -1;
+        if (put_floats(s, t, (size_t)(now * cols), err)) return -1;
     }
     return 0;
 }
@@ -216,10 +270,9 @@ static int prepare(synth *s, const char *out, dsvl_error *err)
                                err))
         return -1;
     for (size_t i = 0; i < s->count; i++) s->total += s->entries[i].tensor.nbytes;
-    s->kern = kern_context_new(o->threads);
     s->values = dsvl_alloc(CHUNK, sizeof *s->values);
     s->bytes = dsvl_alloc(CHUNK, 4);
-    if (!s->kern || !s->values || !s->bytes) return dsvl_fail_memory(err, (size_t)CHUNK * 8);
+    if (!s->values || !s->bytes) return dsvl_fail_memory(err, (size_t)CHUNK * 8);
     s->writer = dsvl_folder_writer_new(out, o->replace, err);
     return s->writer ? 0 : -1;
 }
@@ -273,7 +326,6 @@ int dsvl_synth(const char *out, const dsvl_synth_options *options, dsvl_error *e
     dsvl_dealloc(s.wants);
     dsvl_dealloc(s.unused);
     dsvl_dealloc(s.entries);
-    kern_context_free(s.kern);
     dsvl_dealloc(s.values);
     dsvl_dealloc(s.bytes);
     return status;

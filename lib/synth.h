@@ -12,10 +12,9 @@ typedef void (*dsvl_progress_fn)(void *user, uint64_t done, uint64_t total);
 typedef struct dsvl_synth_options {
     const dsvl_release *release;
     bool tiny;                      /* scaled down */
-    uint64_t seed;                  /* the same seed gives the same bytes, for any number of threads */
+    uint64_t seed;                  /* the same seed gives the same bytes */
     dsvl_quantization quantization; /* bits 0: in the release's own type */
-    int threads;
-    bool replace; /* an `out` that exists */
+    bool replace;                   /* an `out` that exists */
     dsvl_progress_fn progress;
     void *user;
 } dsvl_synth_options;

@@ -42,7 +42,7 @@ static int quantize(dsvl_error *err)
 
 static int synth(dsvl_error *err)
 {
-    const dsvl_synth_options o = {.release = dsvl_release_find("deepseek-vl2"), .tiny = true, .threads = 1};
+    const dsvl_synth_options o = {.release = dsvl_release_find("deepseek-vl2"), .tiny = true};
     return dsvl_synth(out, &o, err);
 }
 

@@ -15,8 +15,8 @@ static const struct known {
                       here */
     int layers, experts;
 } known[] = {
-    {"deepseek-vl2-tiny", 3.3705e9, 2.29, 12, 64},
-    {"deepseek-vl2-small", 16.148e9, 2.07, 27, 64},
+    {"deepseek-vl-1.3b", 1.9752e9, 1.03, 24, 0},   {"deepseek-vl-7b", 7.3440e9, 1.55, 30, 0},
+    {"deepseek-vl2-tiny", 3.3705e9, 2.29, 12, 64}, {"deepseek-vl2-small", 16.148e9, 2.07, 27, 64},
     {"deepseek-vl2", 27.480e9, 2.17, 30, 72},
 };
 
