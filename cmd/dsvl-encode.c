@@ -71,8 +71,8 @@ static const dsvl_tensor *check_tiles(const encoder *e, page *p, dsvl_error *err
     char place[256];
     const char *cut_for = dsvl_record_get(p->record, DSVL_KEY_MODEL);
     const dsvl_tensor *t = dsvl_record_need(p->record, "tiles", DSVL_U8, 4, err);
-    if (!t || dsvl_record_int(p->record, DSVL_KEY_TILES_COLS, 1, 4096, &p->cols, err) ||
-        dsvl_record_int(p->record, DSVL_KEY_TILES_ROWS, 1, 4096, &p->rows, err)) {
+    if (!t || dsvl_record_int(p->record, DSVL_KEY_TILES_COLS, 0, 4096, &p->cols, err) ||
+        dsvl_record_int(p->record, DSVL_KEY_TILES_ROWS, 0, 4096, &p->rows, err)) {
         return NULL;
     }
     dsvl_record_place(p->record, place);
@@ -95,6 +95,33 @@ static const dsvl_tensor *check_tiles(const encoder *e, page *p, dsvl_error *err
     return t;
 }
 
+/* The bytes of the tiles, one after the other, as the model takes them: behind a square comes its smaller
+ * picture, where the model wants one. That is put together in *joined, owned. NULL: an error. */
+static const uint8_t *tile_pixels(const encoder *e, const page *p, const dsvl_tensor *tiles, uint8_t **joined,
+                                  dsvl_error *err)
+{
+    const size_t bytes = dsvl_model_tile_bytes(e->model), one = tiles->nbytes / (size_t)tiles->shape[0];
+    if (bytes == one) return tiles->data;
+    const dsvl_tensor *low = dsvl_record_need(p->record, "tiles_low", DSVL_U8, 4, err);
+    if (!low) return NULL;
+    if (tiles->shape[0] != 1 || one + low->nbytes != bytes) {
+        dsvl_fail(
+            err, DSVL_E_INPUT,
+            "tiles_low of %lld x %lld pixels does not fit the model: give dsvl-tile and dsvl-encode the "
+            "same -m",
+            (long long)low->shape[2], (long long)low->shape[1]);
+        return NULL;
+    }
+    *joined = dsvl_alloc(bytes, 1);
+    if (!*joined) {
+        dsvl_fail_memory(err, bytes);
+        return NULL;
+    }
+    memcpy(*joined, tiles->data, one);
+    memcpy(*joined + one, low->data, low->nbytes);
+    return *joined;
+}
+
 /* The record with its embeddings, whose data it takes over; `begun`: since when it was in the making. */
 static int finish_record(const encoder *e, dsvl_record *record, dsvl_tensor *embeddings, double begun,
                          dsvl_error *err)
@@ -110,7 +137,7 @@ static int finish_record(const encoder *e, dsvl_record *record, dsvl_tensor *emb
 }
 
 /* Everything that a page's embeddings depend on. */
-static void make_key(const encoder *e, page *p, const dsvl_tensor *tiles)
+static void make_key(const encoder *e, page *p, const uint8_t *pixels, size_t length)
 {
     char facts[160];
     const int n = snprintf(facts, sizeof facts, "embeddings 1 %s %s %s %ldx%ld\n", DSVL_VERSION,
@@ -118,12 +145,12 @@ static void make_key(const encoder *e, page *p, const dsvl_tensor *tiles)
     dsvl_hash hash;
     dsvl_hash_init(&hash);
     dsvl_hash_add(&hash, facts, (size_t)n);
-    dsvl_hash_add(&hash, tiles->data, tiles->nbytes);
+    dsvl_hash_add(&hash, pixels, length);
     dsvl_hash_hex(&hash, p->key);
 }
 
 /* A page whose embeddings are in the cache becomes an embeddings record. 1: it did, 0: not, -1: error. */
-static int take_cached(const encoder *e, page *p, const dsvl_tensor *tiles, dsvl_error *err)
+static int take_cached(const encoder *e, page *p, const uint8_t *pixels, size_t bytes, dsvl_error *err)
 {
     void *data = NULL;
     size_t length;
@@ -133,7 +160,7 @@ static int take_cached(const encoder *e, page *p, const dsvl_tensor *tiles, dsvl
     const int64_t shape[2] = {dsvl_image_tokens(e->model, (int)p->cols, (int)p->rows),
                               dsvl_model_width(e->model)};
     if (!e->store) return 0;
-    make_key(e, p, tiles);
+    make_key(e, p, pixels, bytes);
     int found = dsvl_store_get(e->store, p->key, &data, &length, err);
     if (found != 1) return found;
     int status = dsvl_tensor_new(&out, half ? DSVL_BF16 : DSVL_F32, 2, shape, err);
@@ -141,6 +168,7 @@ static int take_cached(const encoder *e, page *p, const dsvl_tensor *tiles, dsvl
     if (found) {
         memcpy(out.data, data, length);
         dsvl_record_drop(p->record, "tiles");
+        dsvl_record_drop(p->record, "tiles_low");
         status = finish_record(e, p->record, &out, begun, err);
     }
     dsvl_tensor_free(&out);
@@ -148,28 +176,39 @@ static int take_cached(const encoder *e, page *p, const dsvl_tensor *tiles, dsvl
     return status ? -1 : found;
 }
 
-static int take_tiles(encoder *e, page *p, dsvl_error *err)
+/* The tiles into the cache of tiles, from where they are encoded. */
+static int remember(encoder *e, page *p, const uint8_t *pixels, long count, dsvl_error *err)
 {
-    const dsvl_tensor *t = check_tiles(e, p, err);
-    const int cached = t ? take_cached(e, p, t, err) : -1;
-    if (cached) return cached < 0 ? -1 : 0;
-    const size_t bytes = t->nbytes / (size_t)t->shape[0];
-    p->tiles = dsvl_alloc((size_t)t->shape[0], sizeof(dsvl_cached_tile *));
-    if (!p->tiles) return dsvl_fail_memory(err, (size_t)t->shape[0] * sizeof(dsvl_cached_tile *));
-    for (long i = 0; i < t->shape[0]; i++) {
+    p->tiles = dsvl_alloc((size_t)count, sizeof(dsvl_cached_tile *));
+    if (!p->tiles) return dsvl_fail_memory(err, (size_t)count * sizeof(dsvl_cached_tile *));
+    for (long i = 0; i < count; i++) {
         bool fresh;
         p->tiles[i] =
-            dsvl_tile_cache_add(e->cache, (const uint8_t *)t->data + (size_t)i * bytes, &fresh, err);
+            dsvl_tile_cache_add(e->cache, pixels + (size_t)i * dsvl_model_tile_bytes(e->model), &fresh, err);
         if (!p->tiles[i]) return -1;
         p->fresh += fresh;
     }
-    p->count = (long)t->shape[0];
+    p->count = count;
     e->tiles += (size_t)p->count;
     e->fresh += (size_t)p->fresh;
     cli_count("tiles_total", "result=\"encoded\"", (uint64_t)p->fresh);
     cli_count("tiles_total", "result=\"known\"", (uint64_t)(p->count - p->fresh));
     dsvl_record_drop(p->record, "tiles"); /* the cache has them */
+    dsvl_record_drop(p->record, "tiles_low");
     return 0;
+}
+
+static int take_tiles(encoder *e, page *p, dsvl_error *err)
+{
+    uint8_t *joined = NULL;
+    const dsvl_tensor *t = check_tiles(e, p, err);
+    const uint8_t *pixels = t ? tile_pixels(e, p, t, &joined, err) : NULL;
+    const long count = t ? (long)t->shape[0] : 0;
+    int status =
+        pixels ? take_cached(e, p, pixels, (size_t)count * dsvl_model_tile_bytes(e->model), err) : -1;
+    if (status == 0) status = remember(e, p, pixels, count, err);
+    dsvl_dealloc(joined);
+    return status < 0 ? -1 : 0;
 }
 
 /* Put a record into the queue (taken over, on failure too). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pages in, tiles out: a model's choice of mosaic, padding and cutting. Reads record streams and pictures,
- * and of a model its processor_config.json alone. */
+ * and of a model its processor_config.json and preprocessor_config.json alone. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -224,10 +224,11 @@ static int find_tiles(tiler *t, const dsvl_tile_plan *plan, const dsvl_picture *
     if (!t->store) return dsvl_tiling_cut(tiles, plan, &t->processor, picture, t->pillow, err);
     const dsvl_box *b = &plan->content;
     snprintf(facts, sizeof facts,
-             "tiles 1 %s %s %dx%d of %dx%d, grid %dx%d of %d, content %d %d %d %d, %d %d %d\n", DSVL_VERSION,
-             t->settings, picture->width, picture->height, (int)picture->stride, picture->channels,
-             plan->cols, plan->rows, plan->tile_size, b->x, b->y, b->width, b->height,
-             t->processor.pad_color[0], t->processor.pad_color[1], t->processor.pad_color[2]);
+             "tiles 1 %s %s %dx%d of %dx%d, grid %dx%d of %d, content %d %d %d %d, %d %d %d %d\n",
+             DSVL_VERSION, t->settings, picture->width, picture->height, (int)picture->stride,
+             picture->channels, plan->cols, plan->rows, plan->tile_size, b->x, b->y, b->width, b->height,
+             t->processor.pad_color[0], t->processor.pad_color[1], t->processor.pad_color[2],
+             t->processor.filter);
     hash_of(facts, picture->pixels, (size_t)picture->width * (size_t)picture->height * 3, key);
     int found = dsvl_store_get(t->store, key, &kept, &length, err);
     if (found < 0) return -1;
@@ -261,12 +262,16 @@ static int cut(tiler *t, dsvl_record *record, bool crop, dsvl_error *err)
     if (dsvl_tiling_plan(&plan, &t->processor, picture.width, picture.height, crop, err) ||
         find_tiles(t, &plan, &picture, &tiles, err))
         return -1;
-    if (set_facts(record, &plan, pixels, err) || set_hash(record, &tiles, err)) {
+    dsvl_tensor low = {0};
+    if (set_facts(record, &plan, pixels, err) || set_hash(record, &tiles, err) ||
+        (t->processor.low_size && dsvl_tiling_low(&low, &tiles, &t->processor, err))) {
         dsvl_tensor_free(&tiles);
         return -1;
     }
     dsvl_record_drop(record, "pixels");
-    if (dsvl_record_put_take(record, "tiles", &tiles, err)) return -1;
+    if (dsvl_record_put_take(record, "tiles", &tiles, err) ||
+        (low.data && dsvl_record_put_take(record, "tiles_low", &low, err)))
+        return -1;
     return cli_stamp(&program, record, t->settings, cli_seconds() - begun, err);
 }
 

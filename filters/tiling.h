@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a page to the tiles of DeepSeek-VL2: choice of the mosaic, padding, cutting. Pixels are those of
  * Pillow. Mirrors select_best_resolution and the image part of DeepseekVLV2Processor.tokenize_with_images
- * (deepseek_vl2/models/processing_deepseek_vl_v2.py), and PIL/ImageOps.py:contain and pad. */
+ * (deepseek_vl2/models/processing_deepseek_vl_v2.py), and PIL/ImageOps.py:contain and pad; of DeepSeek-VL,
+ * VLMImageProcessor (deepseek_vl/models/image_processing_vlm.py) and transformers' DeepseekVLImageProcessor.
+ */
 #ifndef DSVL_FILTERS_TILING_H
 #define DSVL_FILTERS_TILING_H
 
@@ -33,9 +35,9 @@ typedef struct dsvl_box {
 /* What becomes of a picture of a certain size. */
 typedef struct dsvl_tile_plan {
     int tile_size;      /* S */
-    int cols, rows;     /* the mosaic of local tiles is [rows*S, cols*S] */
+    int cols, rows;     /* the mosaic of local tiles is [rows*S, cols*S]; 0, 0: there is none (DeepSeek-VL) */
     dsvl_box content;   /* where the picture stands in the mosaic; a side may be 0: see dsvl_pad_box */
-    dsvl_box thumbnail; /* where it stands in the global view [S, S] */
+    dsvl_box thumbnail; /* where it stands in the global view [S, S]; DeepSeek-VL: in the square */
 } dsvl_tile_plan;
 
 /* The candidate that keeps most of the picture's pixels, then wastes fewest; the first of equals.
@@ -48,14 +50,25 @@ void dsvl_tiling_select(const dsvl_processor_config *config, int width, int heig
  * this. */
 dsvl_box dsvl_pad_box(int width, int height, int pad_width, int pad_height);
 
+/* Where VLMImageProcessor.resize and expand2square put the picture in a square of S pixels: the longer side
+ * becomes S, the other int(side / longest * S), or by_ratio int(side * (S / longest)), at least min_size.
+ * (By ratio the longer side can come out as S - 1, which the published model then refuses: S here.) */
+dsvl_box dsvl_square_box(const dsvl_processor_config *config, int width, int height);
+
 /* cropping: false for an image of a conversation of more than DSVL_TILING_MAX_CROPPED. 0, or -1 for a picture
  * without pixels and a mosaic that the tile size does not divide. */
 int dsvl_tiling_plan(dsvl_tile_plan *plan, const dsvl_processor_config *config, int width, int height,
                      bool cropping, dsvl_error *err);
 
 /* Cut: *tiles becomes u8 [1 + cols*rows, S, S, 3], the global view first, then row by row; owned by the
- * caller. source has 3 channels. Working memory: the mosaic. */
+ * caller. source has 3 channels. Working memory: the mosaic. Of DeepSeek-VL the padded square, [1, S, S, 3].
+ */
 int dsvl_tiling_cut(dsvl_tensor *tiles, const dsvl_tile_plan *plan, const dsvl_processor_config *config,
                     const dsvl_picture *source, dsvl_pillow pillow, dsvl_error *err);
+
+/* The second, smaller picture of a square [1, S, S, 3] where the processor makes one: *low becomes u8
+ * [1, L, L, 3]; owned by the caller. Mirrors DeepseekVLHybridImageProcessor.preprocess. */
+int dsvl_tiling_low(dsvl_tensor *low, const dsvl_tensor *tiles, const dsvl_processor_config *config,
+                    dsvl_error *err);
 
 #endif

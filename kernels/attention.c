@@ -37,8 +37,10 @@ typedef struct attention {
     int64_t block;            /* query rows per block */
     int64_t k_chunk, v_chunk; /* floats of a packed chunk */
     int64_t chunks, blocks;
-    float *parts;            /* [kv_heads][chunks] results (split) */
-    int64_t part_rows, part; /* rows and floats of one */
+    float *parts;               /* [kv_heads][chunks] results (split) */
+    int64_t part_rows, part;    /* rows and floats of one */
+    const float *rel_h, *rel_w; /* [2*side-1, dk], or NULL */
+    int64_t side;
 } attention;
 
 /* A thread's scratch, carved. */
@@ -49,13 +51,15 @@ typedef struct desk {
     float *part_top, *part_sum, *top, *sum; /* [block] */
     int64_t *visible;                       /* [block] */
     int32_t *index;                         /* [block] rows of q and out, in units of dk and dv */
+    float *bias;                            /* [block, 2*side] */
     float *k, *v;                           /* packed chunks */
 } desk;
 
 static int64_t desk_floats(const attention *a, int64_t chunks)
 {
     const int64_t b = round_up(a->block, 16);
-    return b * (a->k_padded + KERN_CHUNK + 2 * a->ldo + 4 + 2 + 1) + chunks * (a->k_chunk + a->v_chunk);
+    return b * (a->k_padded + KERN_CHUNK + 2 * a->ldo + 4 + 2 + 1 + 2 * a->side) +
+           chunks * (a->k_chunk + a->v_chunk);
 }
 
 static desk desk_carve(const attention *a, float *scratch, int64_t chunks)
@@ -75,7 +79,8 @@ static desk desk_carve(const attention *a, float *scratch, int64_t chunks)
     integers = d.visible + b;
     d.index = integers;
     void *floats = d.index + b;
-    d.k = floats;
+    d.bias = floats;
+    d.k = d.bias + b * 2 * a->side;
     d.v = d.k + chunks * a->k_chunk;
     return d;
 }
@@ -138,6 +143,24 @@ static void reset(const attention *a, desk *d, int64_t rows)
 
 /* ---- bidirectional ------------------------------------------------------------------------------------ */
 
+/* What the keys of a grid gain for the queries first .. first+rows-1, which stand at q. A key's relative
+ * position falls as its own rises: the tables are read backwards. row: scratch [k_padded]. */
+static void relative_bias(const attention *a, float *bias, const float *q, int64_t step, int64_t first,
+                          int64_t rows, float *row)
+{
+    for (int64_t r = 0; r < rows; r++, q += step, bias += 2 * a->side) {
+        const int64_t y = (first + r) / a->side, x = (first + r) % a->side;
+        const kern_rows high = {
+            .data = a->rel_h + (y + a->side - 1) * a->dk, .stride = -a->dk, .rows = a->side, .cols = a->dk};
+        const kern_rows wide = {
+            .data = a->rel_w + (x + a->side - 1) * a->dk, .stride = -a->dk, .rows = a->side, .cols = a->dk};
+        memcpy(row, q, (size_t)a->dk * sizeof *row); /* one row in quads is the row, filled up with zeros */
+        memset(row + a->dk, 0, (size_t)(a->k_padded - a->dk) * sizeof *row);
+        a->table->gemv(&(kern_gemv){.y = bias, .x = row, .ldy = a->side, .n = 1, .w = &high});
+        a->table->gemv(&(kern_gemv){.y = bias + a->side, .x = row, .ldy = a->side, .n = 1, .w = &wide});
+    }
+}
+
 /* One head of one batch entry: its keys and values are packed once, then block after block of queries. */
 static void full_task(const void *job, int64_t task, float *scratch)
 {
@@ -155,9 +178,13 @@ static void full_task(const void *job, int64_t task, float *scratch)
         const int64_t rows = min64(a->block, a->n - i);
         const kern_rows q = {a->q + base + i * step, KERN_F32, NULL, step, rows, a->dk};
         pack_queries(a, &q, KERN_PLAIN, d.q);
+        if (a->rel_h) relative_bias(a, d.bias, q.data, step, i, rows, d.part_out);
         reset(a, &d, rows);
         for (int64_t c = 0; c < a->chunks; c++) {
             const kern_chunk chunk = {.rows = rows,
+                                      .bias = a->rel_h ? d.bias : NULL,
+                                      .side = a->side,
+                                      .begin = c * KERN_CHUNK,
                                       .length = min64(KERN_CHUNK, a->n - c * KERN_CHUNK),
                                       .dk = a->dk,
                                       .dv = a->dv,
@@ -180,27 +207,44 @@ static void full_task(const void *job, int64_t task, float *scratch)
     }
 }
 
+static int full(kern_context *c, attention *a, int64_t batch)
+{
+    a->chunks = (a->n + KERN_CHUNK - 1) / KERN_CHUNK;
+    a->dv = a->dk;
+    attention_sizes(a);
+    if (kern_reserve(c, desk_floats(a, a->chunks), 0)) return -1;
+    kern_run(c, batch * a->heads,
+             (double)batch * (double)a->heads * (double)a->n * (double)(a->n * a->dk) / 12, full_task, a);
+    return 0;
+}
+
 int kern_attention_full(kern_context *c, float *out, const float *qkv, float scale, int64_t batch,
                         int64_t tokens, int64_t heads, int64_t dim)
+{
+    attention a = {
+        .table = kern_active(), .out = out, .q = qkv, .scale = scale, .n = tokens, .heads = heads, .dk = dim};
+    if (a.table->mr != 0) return full(c, &a, batch);
+    if (kern_reserve(c, 0, 2 * tokens)) return -1;
+    kern_scalar_attention_full(out, qkv, scale, batch, tokens, heads, dim, kern_shared(c));
+    return 0;
+}
+
+int kern_attention_rel(kern_context *c, float *out, const float *qkv, const float *rel_h, const float *rel_w,
+                       float scale, int64_t batch, int64_t side, int64_t heads, int64_t dim)
 {
     attention a = {.table = kern_active(),
                    .out = out,
                    .q = qkv,
                    .scale = scale,
-                   .n = tokens,
+                   .n = side * side,
                    .heads = heads,
                    .dk = dim,
-                   .dv = dim,
-                   .chunks = (tokens + KERN_CHUNK - 1) / KERN_CHUNK};
-    if (a.table->mr == 0) {
-        if (kern_reserve(c, 0, 2 * tokens)) return -1;
-        kern_scalar_attention_full(out, qkv, scale, batch, tokens, heads, dim, kern_shared(c));
-        return 0;
-    }
-    attention_sizes(&a);
-    if (kern_reserve(c, desk_floats(&a, a.chunks), 0)) return -1;
-    kern_run(c, batch * heads, (double)batch * (double)heads * (double)tokens * (double)(tokens * dim) / 12,
-             full_task, &a);
+                   .rel_h = rel_h,
+                   .rel_w = rel_w,
+                   .side = side};
+    if (a.table->mr != 0) return full(c, &a, batch);
+    if (kern_reserve(c, 0, 2 * (side * side + 2 * side))) return -1;
+    kern_scalar_attention_rel(out, qkv, rel_h, rel_w, scale, batch, side, heads, dim, kern_shared(c));
     return 0;
 }
 

@@ -100,7 +100,11 @@ typedef struct kern_chunk {
     kern_order order; /* of q and k_panels */
     kern_rows keys, values;
     const int64_t *visible; /* [rows] keys that the row may see, or NULL: all */
-    float *scores;          /* scratch [rows, KERN_CHUNK] */
+    /* What a score gains, or NULL: the keys are a grid of rows of `side`; bias[r] holds what a key gains by
+     * its row [side], then by its column [side]. begin: the first key's place in the grid. */
+    const float *bias;
+    int64_t side, begin;
+    float *scores; /* scratch [rows, KERN_CHUNK] */
     float *top, *sum, *out;
     int64_t ldo;
 } kern_chunk;

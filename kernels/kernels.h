@@ -124,6 +124,13 @@ KERN_API int kern_matmul(kern_context *c, float *C, int64_t ldc, const float *A,
 KERN_API int kern_attention_full(kern_context *c, float *out, const float *qkv, float scale, int64_t batch,
                                  int64_t tokens, int64_t heads, int64_t dim);
 
+/* The same on a grid of side*side tokens with decomposed relative positions (SAM): the score of the query at
+ * (y, x) and the key at (v, u) gains q . rel_h[y - v + side - 1] + q . rel_w[x - u + side - 1], where q is
+ * not scaled. rel_h and rel_w [2*side-1, dim]. */
+KERN_API int kern_attention_rel(kern_context *c, float *out, const float *qkv, const float *rel_h,
+                                const float *rel_w, float scale, int64_t batch, int64_t side, int64_t heads,
+                                int64_t dim);
+
 /* Causal attention with a cache. Queries are positions past .. past+n-1 of a sequence whose keys and values
  * stand in the cache up to past+n. q [n, heads, dk]; keys: row t of kv-head h at k + (t*kv_stride_k + h*dk);
  * values likewise with dv. heads is a multiple of kv_heads. out [n, heads, dv]. For absorbed MLA: kv_heads =

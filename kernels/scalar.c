@@ -133,15 +133,17 @@ void kern_scalar_head_linear(float *y, int64_t y_row, int64_t y_head, const floa
         }
 }
 
-/* One query over `length` keys; key t at k + t*k_step, value t at v + t*v_step. */
-static void attend(float *out, const float *q, const float *k, int64_t k_step, const float *v, int64_t v_step,
-                   float scale, int64_t length, int64_t dk, int64_t dv, double *scores)
+/* One query over `length` keys; key t at k + t*k_step, value t at v + t*v_step. bias: what the keys of a grid
+ * gain by row [side] and column [side], or NULL. */
+static void attend_biased(float *out, const float *q, const float *k, int64_t k_step, const float *v,
+                          int64_t v_step, float scale, int64_t length, int64_t dk, int64_t dv,
+                          const double *bias, int64_t side, double *scores)
 {
     double top = -INFINITY, total = 0;
     for (int64_t t = 0; t < length; t++) {
         double sum = 0;
         for (int64_t j = 0; j < dk; j++) sum += (double)q[j] * k[t * k_step + j];
-        scores[t] = sum * scale;
+        scores[t] = sum * scale + (bias ? bias[t / side] + bias[side + t % side] : 0);
         if (scores[t] > top) top = scores[t];
     }
     for (int64_t t = 0; t < length; t++) total += scores[t] = exp(scores[t] - top);
@@ -150,6 +152,36 @@ static void attend(float *out, const float *q, const float *k, int64_t k_step, c
         for (int64_t t = 0; t < length; t++) sum += scores[t] * v[t * v_step + j];
         out[j] = (float)(sum / total);
     }
+}
+
+static void attend(float *out, const float *q, const float *k, int64_t k_step, const float *v, int64_t v_step,
+                   float scale, int64_t length, int64_t dk, int64_t dv, double *scores)
+{
+    attend_biased(out, q, k, k_step, v, v_step, scale, length, dk, dv, NULL, 0, scores);
+}
+
+void kern_scalar_attention_rel(float *out, const float *qkv, const float *rel_h, const float *rel_w,
+                               float scale, int64_t batch, int64_t side, int64_t heads, int64_t dim,
+                               double *scores)
+{
+    const int64_t tokens = side * side, part = heads * dim, step = 3 * part;
+    double *bias = scores + tokens;
+    for (int64_t b = 0; b < batch; b++)
+        for (int64_t i = 0; i < tokens; i++)
+            for (int64_t h = 0; h < heads; h++) {
+                const float *base = qkv + b * tokens * step + h * dim, *q = base + i * step;
+                for (int64_t t = 0; t < side; t++) {
+                    const float *high = rel_h + (i / side - t + side - 1) * dim,
+                                *wide = rel_w + (i % side - t + side - 1) * dim;
+                    bias[t] = bias[side + t] = 0;
+                    for (int64_t j = 0; j < dim; j++) {
+                        bias[t] += (double)q[j] * high[j];
+                        bias[side + t] += (double)q[j] * wide[j];
+                    }
+                }
+                attend_biased(out + (b * tokens + i) * part + h * dim, q, base + part, step, base + 2 * part,
+                              step, scale, tokens, dim, dim, bias, side, scores);
+            }
 }
 
 void kern_scalar_attention_full(float *out, const float *qkv, float scale, int64_t batch, int64_t tokens,

@@ -28,6 +28,9 @@ KERN_API void kern_scalar_head_linear(float *y, int64_t y_row, int64_t y_head, c
                                       int64_t d, int transposed, int64_t n, int64_t heads);
 
 /* scores: room for `tokens` (or past + n) doubles. */
+KERN_API void kern_scalar_attention_rel(float *out, const float *qkv, const float *rel_h, const float *rel_w,
+                                        float scale, int64_t batch, int64_t side, int64_t heads, int64_t dim,
+                                        double *scores); /* scores [side*side + 2*side] */
 KERN_API void kern_scalar_attention_full(float *out, const float *qkv, float scale, int64_t batch,
                                          int64_t tokens, int64_t heads, int64_t dim, double *scores);
 KERN_API void kern_scalar_attention_causal(float *out, const float *q, const float *k, const float *v,

@@ -66,6 +66,22 @@ static void values_row(const kern_chunk *c, int64_t row)
     }
 }
 
+/* Runs of keys in one row of the grid. */
+static void add_bias(const kern_chunk *c, float *s, const float *bias)
+{
+    for (int64_t t = 0; t < c->length;) {
+        const int64_t at = c->begin + t, column = at % c->side;
+        const int64_t run = c->side - column < c->length - t ? c->side - column : c->length - t;
+        const v16 row = v16_set1(bias[at / c->side]);
+        const float *columns = bias + c->side + column;
+        for (int64_t j = 0; j < run; j += 16)
+            store_upto(s + t + j,
+                       v16_add(v16_add(load_upto(s + t + j, run - j), row), load_upto(columns + j, run - j)),
+                       run - j);
+        t += run;
+    }
+}
+
 /* Scores become e^(score - top); what a row may not see becomes 0. */
 static void weigh(const kern_chunk *c)
 {
@@ -73,6 +89,7 @@ static void weigh(const kern_chunk *c)
         float *s = c->scores + r * KERN_CHUNK;
         int64_t seen = c->visible ? c->visible[r] : c->length;
         if (seen > c->length) seen = c->length;
+        if (c->bias) add_bias(c, s, c->bias + r * 2 * c->side);
         c->top[r] = seen > 0 ? row_top(s, seen) : -FLT_MAX;
         c->sum[r] = seen > 0 ? row_exp(s, c->top[r], seen) : 0;
         for (int64_t t = seen > 0 ? seen : 0; t < c->length; t++) s[t] = 0;

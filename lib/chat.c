@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conversations as token ids.
- * Mirrors DeepseekVLV2Processor.format_messages_v2 and tokenize_with_images with the "deepseek" template:
+ * VL2 mirrors DeepseekVLV2Processor.format_messages_v2 and tokenize_with_images with the "deepseek" template:
  *
  *   bos [system] {<|User|>: text\n\n<|Assistant|>: [answer eos]} ...
+ *
+ * VL mirrors VLChatProcessor.apply_sft_template_for_multi_turn_prompts and the chat template that
+ * transformers' files come with; the roles are words, and a system prompt of its own stands where none is
+ * given:
+ *
+ *   [bos] system\n\n{User: text\n\nAssistant: [answer eos]} ...
  *
  * The published code makes one string of a turn and lets the tokenizer find the special tokens in it, so a
  * user's (or a page's) "<|Assistant|>" becomes one. Here the template's own tokens are written by id and text
@@ -21,16 +27,45 @@ static const char *const added[] = {"<|ref|>",       "<|/ref|>", "<|det|>",     
 enum { ADDED = 7, GROUNDING = 5 };
 
 typedef struct chat_template {
+    bool square;        /* of a processor that makes squares: DeepSeek-VL */
     const char *format; /* sft_format of processor_config.json */
     const char *user, *assistant;
-    const char *separator; /* after a user's text */
+    const char *separator;   /* after a user's text, and a system prompt */
+    const char *system;      /* where the conversation has none */
+    const char *after_image; /* between an image and what follows, as the published examples have it */
 } chat_template;
 
-static const chat_template templates[] = {{"deepseek", "<|User|>", "<|Assistant|>", "\n\n"}};
+static const chat_template templates[] = {
+    {false, "deepseek", "<|User|>", "<|Assistant|>", "\n\n", "", "\n"},
+    {true, "deepseek", "User", "Assistant", "\n\n",
+     "You are a helpful language and vision assistant. You are able to understand the visual content that "
+     "the "
+     "user provides, and assist the user with a variety of tasks using natural language.",
+     ""},
+};
+
+static const chat_template *template_of(const dsvl_model *model)
+{
+    for (size_t i = 0; i < sizeof templates / sizeof templates[0]; i++)
+        if (templates[i].square == model->processor.square &&
+            strcmp(templates[i].format, model->processor.sft_format) == 0)
+            return &templates[i];
+    return NULL;
+}
+
+const char *dsvl_chat_after_image(const dsvl_model *model)
+{
+    const chat_template *shape = template_of(model);
+    return shape ? shape->after_image : "";
+}
 
 int32_t dsvl_chat_special(const dsvl_model *model, const char *name)
 {
     int32_t next = dsvl_tokenizer_size(model->tokenizer);
+    if (model->processor.square) { /* VLChatProcessor adds its image token alone */
+        const int32_t id = dsvl_tokenizer_find(model->tokenizer, name);
+        return id < 0 && strcmp(name, model->processor.image_token) == 0 ? next : id;
+    }
     for (int i = -2; i < ADDED; i++) {
         const char *candidate = i == -2   ? model->processor.pad_token
                                 : i == -1 ? model->processor.image_token
@@ -155,38 +190,43 @@ static int encode(const dsvl_model *model, const char *text, size_t length, bool
 
 /* ---- turns ------------------------------------------------------------------------------------------- */
 
-/* "<|User|>: text\n\n<|Assistant|>:", cut at the images: each piece of text is tokenized alone. */
+/* Append text to a piece, cut at its images: each piece is tokenized alone. */
+static int add_content(const dsvl_model *model, const dsvl_message *message, const char *text, size_t length,
+                       text_buffer *piece, size_t *images, dsvl_ids *ids, dsvl_error *err)
+{
+    const bool specials = message->specials && !model->processor.square;
+    for (size_t left = message->images; left > 0; left--) {
+        const char *mark = memchr(text, (unsigned char)DSVL_IMAGE_MARK[0], length);
+        if (!mark)
+            return dsvl_fail(err, DSVL_E_USAGE, "a message announces %zu images and marks the place of %zu",
+                             message->images, message->images - left);
+        size_t before = (size_t)(mark - text);
+        if (append(piece, text, before, err) ||
+            encode(model, piece->data, piece->length, specials, ids, err) ||
+            dsvl_ids_add(ids, (int32_t)(-1 - (int64_t)*images), err))
+            return -1;
+        (*images)++;
+        piece->length = 0;
+        text = mark + 1;
+        length -= before + 1;
+    }
+    return append(piece, text, length, err);
+}
+
+/* "<|User|>: text\n\n<|Assistant|>:" */
 static int user_turn(const dsvl_model *model, const chat_template *shape, const dsvl_message *message,
                      size_t *images, dsvl_ids *ids, dsvl_error *err)
 {
     const char *text = message->content;
-    size_t length = strlen(text), left = message->images;
+    size_t length = strlen(text);
     text_buffer piece = {0};
     int result = -1;
     strip(&text, &length);
     bool any = length > 0;
     const char *lead = any ? ": " : ":";
     if (dsvl_ids_add(ids, dsvl_chat_special(model, shape->user), err) ||
-        append(&piece, lead, strlen(lead), err))
-        goto out;
-    for (; left > 0; left--) {
-        const char *mark = memchr(text, (unsigned char)DSVL_IMAGE_MARK[0], length);
-        if (!mark) {
-            dsvl_fail(err, DSVL_E_USAGE, "a message announces %zu images and marks the place of %zu",
-                      message->images, message->images - left);
-            goto out;
-        }
-        size_t before = (size_t)(mark - text);
-        if (append(&piece, text, before, err) ||
-            encode(model, piece.data, piece.length, message->specials, ids, err) ||
-            dsvl_ids_add(ids, (int32_t)(-1 - (int64_t)*images), err))
-            goto out;
-        (*images)++;
-        piece.length = 0;
-        text = mark + 1;
-        length -= before + 1;
-    }
-    if (append(&piece, text, length, err) ||
+        append(&piece, lead, strlen(lead), err) ||
+        add_content(model, message, text, length, &piece, images, ids, err) ||
         (any && append(&piece, shape->separator, strlen(shape->separator), err)) ||
         encode(model, piece.data, piece.length, message->specials, ids, err) ||
         dsvl_ids_add(ids, dsvl_chat_special(model, shape->assistant), err) ||
@@ -215,28 +255,83 @@ static bool role_is(const dsvl_message *message, const char *role, const char *t
     return strcmp(message->role, role) == 0 || strcmp(message->role, token) == 0;
 }
 
-static int turn(const dsvl_model *model, const chat_template *shape, const dsvl_message *messages, size_t i,
-                size_t count, size_t *images, dsvl_ids *ids, dsvl_error *err)
+typedef enum chat_role { ROLE_USER, ROLE_ASSISTANT, ROLE_SYSTEM } chat_role;
+
+/* The role of message i, checked; -1: an error. */
+static int role_of(const chat_template *shape, const dsvl_message *messages, size_t i, dsvl_error *err)
 {
     const dsvl_message *message = &messages[i];
     if (!message->role || !message->content)
         return dsvl_fail(err, DSVL_E_USAGE, "message %zu of the conversation has no role or no content",
                          i + 1);
-    if (role_is(message, "user", shape->user)) return user_turn(model, shape, message, images, ids, err);
-    if (role_is(message, "system", "deepseekapi-sys")) {
-        if (i > 0)
-            return dsvl_fail(err, DSVL_E_USAGE,
-                             "a system message must be the first of the conversation; message %zu is one",
-                             i + 1);
-        return plain_turn(model, message, ids, err);
-    }
-    if (!role_is(message, "assistant", shape->assistant))
+    if (role_is(message, "user", shape->user)) return ROLE_USER;
+    if (role_is(message, "assistant", shape->assistant)) return ROLE_ASSISTANT;
+    if (!role_is(message, "system", "deepseekapi-sys"))
         return dsvl_fail(err, DSVL_E_USAGE,
                          "message %zu has the role \"%s\"; roles are user, assistant and system", i + 1,
                          message->role);
-    if (plain_turn(model, message, ids, err)) return -1;
+    if (i == 0) return ROLE_SYSTEM;
+    return dsvl_fail(err, DSVL_E_USAGE,
+                     "a system message must be the first of the conversation; message %zu is one", i + 1);
+}
+
+static int turn(const dsvl_model *model, const chat_template *shape, const dsvl_message *messages, size_t i,
+                size_t count, size_t *images, dsvl_ids *ids, dsvl_error *err)
+{
+    const int role = role_of(shape, messages, i, err);
+    if (role < 0) return -1;
+    if (role == ROLE_USER) return user_turn(model, shape, &messages[i], images, ids, err);
+    if (plain_turn(model, &messages[i], ids, err)) return -1;
     /* The last answer is the one to go on with: its end is the model's to say. */
-    return i + 1 < count ? dsvl_ids_add(ids, model->config.decoder.eos, err) : 0;
+    return role == ROLE_ASSISTANT && i + 1 < count ? dsvl_ids_add(ids, model->config.decoder.eos, err) : 0;
+}
+
+/* "User: text\n\n", "Assistant: answer" and the end token; or "system\n\n". What no token cuts is one piece.
+ */
+static int word_turn(const dsvl_model *model, const chat_template *shape, const dsvl_message *message,
+                     int role, bool last, text_buffer *piece, size_t *images, dsvl_ids *ids, dsvl_error *err)
+{
+    const char *name = role == ROLE_USER ? shape->user : role == ROLE_ASSISTANT ? shape->assistant : NULL;
+    const char *text = message->content;
+    size_t length = strlen(text);
+    strip(&text, &length);
+    if (role != ROLE_USER && message->images > 0)
+        return dsvl_fail(err, DSVL_E_USAGE,
+                         "a message of the role \"%s\" cannot hold images: put them into a user message",
+                         message->role);
+    if (name && (append(piece, name, strlen(name), err) || append(piece, ": ", length ? 2 : 1, err)))
+        return -1;
+    if (length == 0) return 0;
+    if (add_content(model, message, text, length, piece, images, ids, err)) return -1;
+    if (role != ROLE_ASSISTANT) return append(piece, shape->separator, strlen(shape->separator), err);
+    if (last) return 0;
+    if (encode(model, piece->data, piece->length, false, ids, err)) return -1;
+    piece->length = 0;
+    return dsvl_ids_add(ids, model->config.decoder.eos, err);
+}
+
+static int words(const dsvl_model *model, const chat_template *shape, const dsvl_message *messages,
+                 size_t count, dsvl_ids *ids, dsvl_error *err)
+{
+    const dsvl_message standing = {.role = "system", .content = shape->system};
+    text_buffer piece = {0};
+    size_t images = 0;
+    int role = ROLE_SYSTEM, result = -1;
+    for (size_t i = 0; i < count; i++) {
+        role = role_of(shape, messages, i, err);
+        if (role < 0 ||
+            (i == 0 && role != ROLE_SYSTEM &&
+             word_turn(model, shape, &standing, ROLE_SYSTEM, false, &piece, &images, ids, err)) ||
+            word_turn(model, shape, &messages[i], role, i + 1 == count, &piece, &images, ids, err))
+            goto out;
+    }
+    if (role != ROLE_ASSISTANT &&
+        (append(&piece, shape->assistant, strlen(shape->assistant), err) || append(&piece, ":", 1, err)))
+        goto out;
+    result = encode(model, piece.data, piece.length, false, ids, err);
+out:
+    dsvl_dealloc(piece.data);
+    return result;
 }
 
 int dsvl_chat_tokens(const dsvl_model *model, const dsvl_message *messages, size_t count, int32_t **ids,
@@ -245,21 +340,22 @@ int dsvl_chat_tokens(const dsvl_model *model, const dsvl_message *messages, size
     if (!model->tokenizer)
         return dsvl_fail(err, DSVL_E_USAGE, "a conversation needs a model opened with its tokenizer");
     if (count == 0) return dsvl_fail(err, DSVL_E_USAGE, "the conversation is empty");
-    const chat_template *shape = NULL;
-    for (size_t i = 0; i < sizeof templates / sizeof templates[0]; i++)
-        if (strcmp(templates[i].format, model->processor.sft_format) == 0) shape = &templates[i];
+    const chat_template *shape = template_of(model);
     if (!shape)
         return dsvl_fail(err, DSVL_E_MODEL,
                          "%s/processor_config.json: sft_format \"%s\" is not known; \"deepseek\" is",
                          model->folder, model->processor.sft_format);
     if (model->config.decoder.bos < 0 || model->config.decoder.eos < 0)
         return dsvl_fail(err, DSVL_E_MODEL,
-                         "%s/config.json: language_config.bos_token_id and eos_token_id are needed",
+                         model->processor.square
+                             ? "%s/tokenizer_config.json: bos_token and eos_token must be tokens"
+                             : "%s/config.json: language_config.bos_token_id and eos_token_id are needed",
                          model->folder);
     dsvl_ids list = {0};
     size_t images = 0;
-    if (dsvl_ids_add(&list, model->config.decoder.bos, err)) goto failed;
-    for (size_t i = 0; i < count; i++)
+    if (!model->no_bos && dsvl_ids_add(&list, model->config.decoder.bos, err)) goto failed;
+    if (shape->square && words(model, shape, messages, count, &list, err)) goto failed;
+    for (size_t i = 0; !shape->square && i < count; i++)
         if (turn(model, shape, messages, i, count, &images, &list, err)) goto failed;
     const char *last = messages[count - 1].role;
     if (strcmp(last, "system") == 0 || strcmp(last, "deepseekapi-sys") == 0) {

@@ -383,6 +383,7 @@ int dsvl_checkpoint_hash(const dsvl_checkpoint *c, const char *folder, char hex[
         size_t limit;
     } files[] = {{"config.json", DSVL_CONFIG_LIMIT},
                  {"processor_config.json", DSVL_CONFIG_LIMIT},
+                 {"preprocessor_config.json", DSVL_CONFIG_LIMIT}, /* DeepSeek-VL */
                  {"tokenizer.json", DSVL_TOKENIZER_LIMIT}};
     dsvl_hash hash;
     dsvl_hash_init(&hash);

@@ -147,6 +147,9 @@ int conf_parse_processor_vl(dsvl_processor_config *c, const json_t *image, const
         conf_read_text(chat, "sft_format", "deepseek", c->sft_format, sizeof c->sft_format, chat_at)) {
         return -1;
     }
+    if (c->min_size > c->tile_size)
+        return conf_wrong(p, "min_size", json_object_get(image, "min_size"),
+                          "at most the size of the square");
     c->candidates = 1;
     c->candidate[0][0] = c->candidate[0][1] = c->tile_size;
     c->patch_size = c->downsample_ratio = 1;

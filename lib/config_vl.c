@@ -183,8 +183,8 @@ static const conf_setting llama_settings[] = {
     {"rope_theta", CONF_REAL, DECODER(rope_theta), 1, 1e12, 10000, CONF_REFUSED},
     {"max_position_embeddings", CONF_WHOLE, DECODER(context), 1, 1 << 24, 2048, CONF_REFUSED},
     {"tie_word_embeddings", CONF_FLAG, DECODER(tied), 0, 1, 0, CONF_REFUSED},
-    {"bos_token_id", CONF_WHOLE, DECODER(bos), 0, 1 << 24, 1, -1},
-    {"eos_token_id", CONF_WHOLE, DECODER(eos), 0, 1 << 24, 2, -1},
+    {"bos_token_id", CONF_WHOLE, DECODER(bos), 0, 1 << 24, -1, -1},
+    {"eos_token_id", CONF_WHOLE, DECODER(eos), 0, 1 << 24, -1, -1},
     {"pad_token_id", CONF_WHOLE, DECODER(pad), 0, 1 << 24, -1, -1},
 };
 

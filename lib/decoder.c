@@ -189,11 +189,6 @@ static int bind_layer(dsvl_decoder *decoder, int k, dsvl_checkpoint *checkpoint,
 /* What the arithmetic below relies on; lib/config.c has checked each key by itself. */
 static int check(const dsvl_decoder_config *c, dsvl_error *err)
 {
-    if (!c->mla && c->rope == DSVL_ROPE_YARN)
-        return dsvl_fail(
-            err, DSVL_E_MODEL,
-            "config.json: rope_scaling type yarn needs use_mla: the published multi-head attention has "
-            "no such scaling");
     bool mla = c->kv_lora > 0 && c->nope_dim > 0 && c->rope_dim > 0 && c->v_dim > 0;
     bool mha = c->head_dim > 0 && c->kv_heads > 0 && c->heads % c->kv_heads == 0;
     bool moe = c->experts == 0 || (c->experts_per_token > 0 && c->experts_per_token <= c->experts &&

@@ -2,7 +2,9 @@
 /* Rotary position tables.
  *
  *   MLA: DeepseekV2{,LinearScaling,DynamicNTKScaling,Yarn}RotaryEmbedding of modeling_deepseek.py
- *   MHA: Llama{,LinearScaling,DynamicNTKScaling}RotaryEmbedding of transformers 4.38.2, which has no YaRN
+ *   MHA: Llama{,LinearScaling,DynamicNTKScaling}RotaryEmbedding of transformers 4.38.2, which has no YaRN;
+ *   in transformers' layout also _compute_yarn_parameters of 4.57, whose attention_factor stands in the
+ * tables
  *
  * Angles are taken in f32 as there: frequencies, positions and their product are each rounded to f32 before
  * the cosine, because at position 4000 one bit of the product is 2e-4 of a turn's radian. */

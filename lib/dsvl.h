@@ -58,8 +58,8 @@ typedef struct dsvl_options {
     uint64_t max_memory; /* bytes of working memory, 0: no limit of our own */
 } dsvl_options;
 
-/* Open a Hugging Face folder (config.json, processor_config.json, tokenizer.json, model.safetensors or
- * shards). Weights are memory-mapped; every tensor's name, shape and type is checked here, before any work.
+/* Open a Hugging Face folder (config.json, processor_config.json, of DeepSeek-VL preprocessor_config.json,
+ * tokenizer.json, model.safetensors or shards), as deepseek-ai released it or as transformers converts it. Weights are memory-mapped; every tensor's name, shape and type is checked here, before any work.
  * Returns an owned model, or NULL with *err filled. options may be NULL. */
 DSVL_API dsvl_model *dsvl_model_open(const char *folder, unsigned parts, const dsvl_options *options,
                                      dsvl_error *err);
@@ -72,31 +72,35 @@ DSVL_API char *dsvl_model_default_folder(dsvl_error *err);
 
 DSVL_API const char *dsvl_model_name(const dsvl_model *model); /* last component of the folder's real path */
 /* 64 hex digits that identify the model: BLAKE2bp (its first 32 bytes) over config.json,
- * processor_config.json, tokenizer.json, each weight file's header and each tensor's first and last 4 KiB.
+ * processor_config.json, preprocessor_config.json, tokenizer.json, each weight file's header and each tensor's first and last 4 KiB.
  * Reading all weights would take longer than the work on a page; so this tells models and conversions apart,
  * and does not prove every byte. "" when opened without weights. */
 DSVL_API const char *dsvl_model_hash(const dsvl_model *model);
 DSVL_API int dsvl_model_width(const dsvl_model *model);     /* decoder width = embedding dim */
 DSVL_API int dsvl_model_context(const dsvl_model *model);   /* longest sequence, tokens */
 DSVL_API int dsvl_model_tile_size(const dsvl_model *model); /* S: tiles are [S, S, 3] */
+/* Bytes of one tile: S*S*3, and for DeepSeek-VL 7B in transformers' layout, whose processor makes a second
+ * picture [L, L, 3] for the low-resolution tower, L*L*3 behind them. */
+DSVL_API size_t dsvl_model_tile_bytes(const dsvl_model *model);
 
 /* ---- vision ------------------------------------------------------------------------------------------ */
 
-/* Tokens that one image of cols x rows local tiles takes in the prompt; 0 when there can be no such image. */
+/* Tokens that one image of cols x rows local tiles takes in the prompt; 0 when there can be no such image. An
+ * image of DeepSeek-VL is not cut: it is one tile, and cols and rows are 0. */
 DSVL_API int dsvl_image_tokens(const dsvl_model *model, int cols, int rows);
 
-/* Vision tower and projector for n tiles: uint8 tiles [n, S, S, 3] -> f32 features [n, side*side, width].
- * Any split of the tiles over calls gives the same bits. Mirrors DeepseekVLV2ForCausalLM.vision + .projector.
- */
+/* Vision towers and projector for n tiles: uint8 tiles [n, S, S, 3] (see dsvl_model_tile_bytes) -> f32
+ * features [n, side*side, width]. Any split of the tiles over calls gives the same bits. Mirrors
+ * DeepseekVLV2ForCausalLM.vision + .projector, and MultiModalityCausalLM.vision_model + .aligner. */
 DSVL_API int dsvl_encode_tiles(const dsvl_model *model, const uint8_t *tiles, int n, float *features,
                                dsvl_error *err);
 
-/* Side of the token square that one tile becomes (14 for the released VL2 models). */
+/* Side of the token square that one tile becomes (14 for the released VL2 models, 24 for VL). */
 DSVL_API int dsvl_tile_tokens_side(const dsvl_model *model);
 
 /* Assemble one image's features [1 + cols*rows, side*side, width] (global view first, then row-major tiles)
- * into its embeddings [dsvl_image_tokens, width] with newline and separator vectors. Mirrors
- * DeepseekVLV2ForCausalLM.prepare_inputs_embeds. */
+ * into its embeddings [dsvl_image_tokens, width] with newline and separator vectors; of DeepSeek-VL, a copy.
+ * Mirrors DeepseekVLV2ForCausalLM.prepare_inputs_embeds. */
 DSVL_API int dsvl_image_mosaic(const dsvl_model *model, const float *features, int cols, int rows,
                                float *embeddings, dsvl_error *err);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/chat.h"
 #include "lib/folder.h"
 #include "lib/stems.h"
 
@@ -22,12 +23,19 @@ static void ignore_all(dsvl_checkpoint *checkpoint, const char *const *prefixes)
         dsvl_checkpoint_ignore(checkpoint, prefixes[i]);
 }
 
+static int bind_vision(dsvl_model *m, dsvl_error *err)
+{
+    const dsvl_config *c = &m->config;
+    if (c->arch == DSVL_ARCH_VL_HYBRID && !(m->sam = dsvl_sam_bind(m->checkpoint, c, err))) return -1;
+    m->vision = dsvl_vision_bind(m->checkpoint, c, err);
+    if (m->vision) m->projector = dsvl_projector_bind(m->checkpoint, c, err);
+    return m->projector ? 0 : -1;
+}
+
 static int bind_weights(dsvl_model *m, unsigned parts, dsvl_error *err)
 {
     if (parts & DSVL_PART_VISION) {
-        m->vision = dsvl_vision_bind(m->checkpoint, &m->config, err);
-        m->projector = m->vision ? dsvl_projector_bind(m->checkpoint, &m->config, err) : NULL;
-        if (!m->projector) return -1;
+        if (bind_vision(m, err)) return -1;
     }
     if (parts & DSVL_PART_DECODER) {
         m->decoder = dsvl_decoder_bind(m->checkpoint, &m->config, err);
@@ -100,11 +108,11 @@ dsvl_model *dsvl_model_open(const char *folder, unsigned parts, const dsvl_optio
         dsvl_config_match(&m->config, &m->processor, folder, err)) {
         goto fail;
     }
-    if ((parts & (DSVL_PART_VISION | DSVL_PART_DECODER)) && bind_parts(m, parts, err)) goto fail;
     if (parts & DSVL_PART_TOKENIZER) {
         m->tokenizer = dsvl_tokenizer_open(folder, err);
-        if (!m->tokenizer) goto fail;
+        if (!m->tokenizer || dsvl_chat_read_ends(m, err)) goto fail;
     }
+    if ((parts & (DSVL_PART_VISION | DSVL_PART_DECODER)) && bind_parts(m, parts, err)) goto fail;
     return m;
 fail:
     dsvl_model_close(m);
@@ -132,6 +140,7 @@ void dsvl_model_close(dsvl_model *m)
     if (m->spare) kern_context_free(atomic_load(m->spare));
     dsvl_dealloc(m->spare);
     dsvl_vision_free(m->vision);
+    dsvl_sam_free(m->sam);
     dsvl_projector_free(m->projector);
     dsvl_decoder_free(m->decoder);
     dsvl_tokenizer_free(m->tokenizer);
@@ -168,6 +177,12 @@ int dsvl_model_tile_size(const dsvl_model *model)
     return model->processor.tile_size;
 }
 
+size_t dsvl_model_tile_bytes(const dsvl_model *model)
+{
+    const size_t size = (size_t)model->processor.tile_size, low = (size_t)model->processor.low_size;
+    return 3 * (size * size + low * low);
+}
+
 int dsvl_tile_tokens_side(const dsvl_model *model)
 {
     return dsvl_config_tile_side(&model->config);
@@ -176,6 +191,7 @@ int dsvl_tile_tokens_side(const dsvl_model *model)
 int dsvl_image_tokens(const dsvl_model *model, int cols, int rows)
 {
     const int64_t side = dsvl_tile_tokens_side(model);
+    if (model->processor.square) return cols == 0 && rows == 0 ? (int)(side * side) : 0;
     if (cols < 1 || rows < 1 || cols > 4096 || rows > 4096) return 0;
     const int64_t tokens = side * (side + 1) + 1 + rows * side * (cols * side + 1);
     return tokens <= INT_MAX ? (int)tokens : 0;
@@ -192,10 +208,8 @@ enum { PASS_PATCHES = 768, PASS_MOST = 6144 };
 /* Bytes for each tile of a pass. */
 static int64_t tile_bytes(const dsvl_model *m)
 {
-    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
-    const int64_t tower = dsvl_vision_scratch(m->vision), projector = dsvl_projector_scratch(m->projector);
-    return (tower > projector ? tower : projector) +
-           (int64_t)sizeof(float) * patches * m->config.vision.width;
+    const int64_t towers = dsvl_towers_scratch(m), projector = dsvl_projector_scratch(m->projector);
+    return (towers > projector ? towers : projector) + (int64_t)sizeof(float) * dsvl_towers_floats(m);
 }
 
 static int64_t tiles_at_once(const dsvl_model *m, int threads)
@@ -240,15 +254,19 @@ static int check_finite(const dsvl_model *m, const char *stage, const char *weig
 static int encode_pass(const dsvl_model *m, kern_context *context, const uint8_t *tiles, int n, float *tower,
                        float *features, dsvl_error *err)
 {
-    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
     const int64_t tokens = (int64_t)dsvl_tile_tokens_side(m) * dsvl_tile_tokens_side(m);
-    if (dsvl_vision_run(m->vision, context, &m->processor, tiles, n, tower, err) ||
-        check_finite(m, "vision tower", "vision.*", tower, n * patches * m->config.vision.width, err) ||
-        dsvl_projector_run(m->projector, context, tower, n, features, err)) {
+    const int64_t low = (int64_t)m->config.vision.side * m->config.vision.side * m->config.vision.width;
+    const dsvl_stems *stems = dsvl_stems_of(&m->config);
+    char weights[64];
+    snprintf(weights, sizeof weights, "%s*", stems->vision);
+    if (dsvl_towers_run(m, context, tiles, n, tower, err) ||
+        check_finite(m, "vision tower", m->sam ? "the vision towers" : weights, tower,
+                     n * dsvl_towers_floats(m), err) ||
+        dsvl_projector_run(m->projector, context, tower, m->sam ? tower + n * low : NULL, n, features, err)) {
         return -1;
     }
-    return check_finite(m, "projector", "projector.*", features, n * tokens * m->config.projector.output,
-                        err);
+    snprintf(weights, sizeof weights, "%s*", stems->projector);
+    return check_finite(m, "projector", weights, features, n * tokens * m->config.projector.output, err);
 }
 
 int dsvl_encode_tiles(const dsvl_model *m, const uint8_t *tiles, int n, float *features, dsvl_error *err)
@@ -259,9 +277,8 @@ int dsvl_encode_tiles(const dsvl_model *m, const uint8_t *tiles, int n, float *f
                          m->folder);
     }
     if (n == 0) return 0;
-    const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side;
     const int64_t tokens = (int64_t)dsvl_tile_tokens_side(m) * dsvl_tile_tokens_side(m);
-    const int64_t pixels = (int64_t)m->processor.tile_size * m->processor.tile_size * 3;
+    const size_t bytes = dsvl_model_tile_bytes(m), floats = (size_t)dsvl_towers_floats(m);
     int status = -1, pass = 0;
     float *tower = NULL;
     kern_context *context = atomic_exchange(m->spare, NULL);
@@ -272,14 +289,14 @@ int dsvl_encode_tiles(const dsvl_model *m, const uint8_t *tiles, int n, float *f
     }
     pass = tiles_per_pass(m, kern_context_threads(context), n, err);
     if (pass < 0) goto out;
-    tower = dsvl_alloc((size_t)pass * (size_t)patches, (size_t)m->config.vision.width * sizeof *tower);
+    tower = dsvl_alloc((size_t)pass * floats, sizeof *tower);
     if (!tower) {
-        dsvl_fail_memory(err, (size_t)(pass * patches * m->config.vision.width) * sizeof *tower);
+        dsvl_fail_memory(err, (size_t)pass * floats * sizeof *tower);
         goto out;
     }
     for (int done = 0; done < n; done += pass) {
         const int now = n - done < pass ? n - done : pass;
-        if (encode_pass(m, context, tiles + done * pixels, now, tower,
+        if (encode_pass(m, context, tiles + (size_t)done * bytes, now, tower,
                         features + done * tokens * m->config.projector.output, err)) {
             goto out;
         }

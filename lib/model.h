@@ -11,6 +11,7 @@
 #include "lib/tokenizer.h"
 
 typedef struct dsvl_vision dsvl_vision;       /* lib/vision.c: tower weights */
+typedef struct dsvl_sam dsvl_sam;             /* lib/sam.c */
 typedef struct dsvl_projector dsvl_projector; /* lib/projector.c */
 typedef struct dsvl_decoder dsvl_decoder;     /* lib/decoder.c */
 
@@ -22,7 +23,9 @@ struct dsvl_model {
     dsvl_processor_config processor;
     dsvl_checkpoint *checkpoint; /* NULL when neither vision nor decoder was asked for */
     dsvl_tokenizer *tokenizer;   /* NULL unless asked for */
+    bool no_bos; /* tokenizer_config.json of DeepSeek-VL says not to begin with the beginning token */
     dsvl_vision *vision;
+    dsvl_sam *sam; /* hybrid only */
     dsvl_projector *projector;
     dsvl_decoder *decoder;
     _Atomic(kern_context *)
@@ -37,17 +40,36 @@ typedef void (*dsvl_probe_fn)(void *user, const char *stage, const float *values
 dsvl_vision *dsvl_vision_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
 void dsvl_vision_free(dsvl_vision *vision);
 int64_t dsvl_vision_scratch(const dsvl_vision *vision); /* bytes of scratch for each tile of a call */
-int dsvl_vision_run(const dsvl_vision *vision, kern_context *context, const dsvl_processor_config *processor,
-                    const uint8_t *tiles, int n, float *features, dsvl_error *err);
+int dsvl_vision_run(const dsvl_vision *vision, kern_context *context, const uint8_t *tiles, int n,
+                    float *features, dsvl_error *err);
+/* The same for pictures [n, S, S, 3] of f32 in 0 .. 1. */
+int dsvl_vision_run_float(const dsvl_vision *vision, kern_context *context, const float *pictures, int n,
+                          float *features, dsvl_error *err);
 
-/* projector.c: features [n, side*side, width] -> [n, out_side*out_side, output] */
+/* sam.c: the high-resolution tower: pixels [n, S, S, 3] -> features [n, out_side*out_side, down[1]] */
+dsvl_sam *dsvl_sam_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
+void dsvl_sam_free(dsvl_sam *sam);
+int64_t dsvl_sam_scratch(const dsvl_sam *sam); /* bytes of scratch of a call */
+int dsvl_sam_run(const dsvl_sam *sam, kern_context *context, const uint8_t *tiles, int n, float *features,
+                 dsvl_error *err);
+
+/* towers.c: what stands before the projector. Of each tile: the pixels [S, S, 3] and, where the processor
+ * makes a second picture, its pixels behind them. The low features [n, side*side, width] come first in
+ * `features`, then the high ones of a hybrid. */
+int64_t dsvl_towers_floats(const dsvl_model *model);  /* of `features`, for each tile */
+int64_t dsvl_towers_scratch(const dsvl_model *model); /* bytes of working memory for each tile */
+int dsvl_towers_run(const dsvl_model *model, kern_context *context, const uint8_t *tiles, int n,
+                    float *features, dsvl_error *err);
+
+/* projector.c: features [n, side*side, width], and of a hybrid those of the high-resolution tower (else NULL)
+ * -> [n, out_side*out_side, output] */
 dsvl_projector *dsvl_projector_bind(dsvl_checkpoint *checkpoint, const dsvl_config *config, dsvl_error *err);
 void dsvl_projector_free(dsvl_projector *projector);
 int dsvl_projector_side(const dsvl_projector *projector);
 int64_t
 dsvl_projector_scratch(const dsvl_projector *projector); /* bytes of scratch for each tile of a call */
-int dsvl_projector_run(const dsvl_projector *projector, kern_context *context, const float *features, int n,
-                       float *out, dsvl_error *err);
+int dsvl_projector_run(const dsvl_projector *projector, kern_context *context, const float *features,
+                       const float *high, int n, float *out, dsvl_error *err);
 /* One image: features [1 + cols*rows, out_side*out_side, output] -> embeddings [dsvl_image_tokens, output].
  */
 void dsvl_projector_mosaic(const dsvl_projector *projector, const float *features, int cols, int rows,

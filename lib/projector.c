@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From patch features to the decoder's embeddings. Mirrors MlpProjector and
- * DeepseekVLV2ForCausalLM.prepare_inputs_embeds of the published modeling_deepseek_vl_v2.py.
+ * DeepseekVLV2ForCausalLM.prepare_inputs_embeds of the published modeling_deepseek_vl_v2.py, DeepSeek-VL's
+ * MlpProjector (projector.py), and transformers' DeepseekVLAligner and DeepseekVLHybridAligner.
  *
  *   features [n, side*side, input]
  *   token_pooling:       2x2 patches -> 4*input -> linear -> input; an odd last row and column are dropped
  *   downsample_mlp_gelu: zero-pad right and bottom to a multiple of r; r x r patches -> r*r*input, channel by
  * channel linear (gelu linear)...                              -> [n, out_side*out_side, output]
+ *   low_high_hybrid_split_mlp_gelu: [linear(high), linear(low)], each to half of output, (gelu linear)...
  *
- *   one image = rows of the global tile, each with image_newline behind it; view_seperator (sic); rows of the
- * local tiles laid out as one picture, likewise. global_view_pos "tail" puts the global tile last.
+ *   VL2: one image = rows of the global tile, each with image_newline behind it; view_seperator (sic); rows
+ * of the local tiles laid out as one picture, likewise. global_view_pos "tail" puts the global tile last. VL:
+ * one image = its square, as it is.
  */
 #include <stddef.h>
 #include <string.h>
@@ -29,12 +32,14 @@ struct dsvl_projector {
     int side, out_side;       /* tokens a row of a tile, before and after */
     int gather;               /* patches of gather x gather tokens are joined; 1: none */
     linear pool;              /* token_pooling */
+    linear split[2];          /* hybrid: high [output/2, input], low [output/2, input] */
+    bool marks;               /* newlines and a separator stand between rows and views */
     linear layer[MAX_LAYERS]; /* gelu between them */
     int layers;
     const float *newline, *separator; /* [output] */
 };
 
-enum { INPUT, JOINED, FROM, TO, OUTPUT, SIZES };
+enum { INPUT, JOINED, FROM, TO, OUTPUT, HALF, SIZES };
 
 static const dsvl_binding pool_table[] = {
     {"token_pooling_layer.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {INPUT, JOINED}},
@@ -53,34 +58,64 @@ static const dsvl_binding sequence_table[] = {
     {"layers.#.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {TO}},
 };
 
-/* The projector types as data: which tensors, how many layers (depth raised to `least`, 0: none), and whether
- * the inner layers are mlp_ratio times as wide. */
-static const struct variant {
-    const dsvl_binding *table; /* two rows */
-    bool deep, wide, downsample;
-    int least;
-} variants[] = {
-    [DSVL_PROJ_IDENTITY] = {NULL, false, false, false, 0},
-    [DSVL_PROJ_LINEAR] = {single_table, false, false, false, 1},
-    [DSVL_PROJ_MLP_GELU] = {sequence_table, true, false, false, 1},
-    [DSVL_PROJ_DOWNSAMPLE_MLP_GELU] = {sequence_table, true, true, true, 2},
+/* transformers */
+static const dsvl_binding linears_table[] = {
+    {"linear#.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {TO, FROM}},
+    {"linear#.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {TO}},
+};
+static const dsvl_binding last_table[] = {
+    {"proj.weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {TO, FROM}},
+    {"proj.bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {TO}},
 };
 
-static int bind_layers(dsvl_projector *p, dsvl_checkpoint *checkpoint, const char *stem, dsvl_error *err)
+#define SPLIT(high, low)                                                                                     \
+    {                                                                                                        \
+        {high ".weight", offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {HALF, INPUT}},                      \
+            {high ".bias", offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {HALF}},                             \
+            {low ".weight", sizeof(linear) + offsetof(linear, weight), DSVL_BIND_MATRIX, 2, {HALF, INPUT}},  \
+            {low ".bias", sizeof(linear) + offsetof(linear, bias), DSVL_BIND_VECTOR, 1, {HALF}},             \
+    }
+static const dsvl_binding split_table[] = SPLIT("high_up_proj", "low_up_proj"),
+                          split_table_transformers[] = SPLIT("high_res_vision_proj", "vision_proj");
+
+/* The projector types as data: which tensors, and by which number the first layer goes and the next ones
+ * follow; how many layers (depth raised to `least`, 0: none); and whether the inner layers are mlp_ratio
+ * times as wide. In a published Sequential every other entry is a GELU. */
+static const struct variant {
+    const dsvl_binding *table; /* two rows */
+    const dsvl_binding *split; /* four rows, the first layer; NULL: none */
+    int first, step;
+    bool deep, wide, downsample;
+    int least;
+} variants[][DSVL_FILES_COUNT] = {
+    [DSVL_PROJ_IDENTITY] = {{NULL, NULL, 0, 0, false, false, false, 0}},
+    [DSVL_PROJ_LINEAR] = {{single_table, NULL, 0, 0, false, false, false, 1}},
+    [DSVL_PROJ_MLP_GELU] = {{sequence_table, NULL, 0, 2, true, false, false, 1},
+                            {linears_table, NULL, 1, 1, true, false, false, 1}},
+    [DSVL_PROJ_DOWNSAMPLE_MLP_GELU] = {{sequence_table, NULL, 0, 2, true, true, true, 2}},
+    [DSVL_PROJ_HYBRID_SPLIT_MLP_GELU] = {{sequence_table, split_table, -1, 2, true, false, false, 1},
+                                         {last_table, split_table_transformers, 0, 0, true, false, false, 1}},
+};
+
+static int bind_layers(dsvl_projector *p, dsvl_checkpoint *checkpoint, const struct variant *v,
+                       const char *stem, dsvl_error *err)
 {
     const dsvl_projector_config *c = &p->config;
-    const struct variant *v = &variants[c->type];
     const int64_t joined = (int64_t)c->input * p->gather * p->gather,
                   inner = (int64_t)c->output * (v->wide ? c->ratio : 1);
-    int64_t sizes[SIZES] = {[INPUT] = c->input, [JOINED] = joined, [OUTPUT] = c->output};
+    int64_t sizes[SIZES] = {
+        [INPUT] = c->input, [JOINED] = joined, [OUTPUT] = c->output, [HALF] = c->output / 2};
     p->layers = v->deep && c->depth > v->least ? c->depth : v->least;
-    if (dsvl_checkpoint_bind(checkpoint, "", mark_table, 2, 0, sizes, p, err)) return -1;
+    if (p->marks && dsvl_checkpoint_bind(checkpoint, "", mark_table, 2, 0, sizes, p, err)) return -1;
     if (c->token_pooling && dsvl_checkpoint_bind(checkpoint, stem, pool_table, 2, 0, sizes, &p->pool, err))
         return -1;
-    for (int i = 0; i < p->layers; i++) { /* every other entry of the published Sequential is a GELU */
+    if (v->split && dsvl_checkpoint_bind(checkpoint, stem, v->split, 4, 0, sizes, p->split, err)) return -1;
+    for (int i = v->split ? 1 : 0; i < p->layers; i++) {
         sizes[FROM] = i ? inner : c->token_pooling ? c->input : joined;
         sizes[TO] = i == p->layers - 1 ? c->output : inner;
-        if (dsvl_checkpoint_bind(checkpoint, stem, v->table, 2, 2 * i, sizes, &p->layer[i], err)) return -1;
+        if (dsvl_checkpoint_bind(checkpoint, stem, v->table, 2, v->first + v->step * i, sizes, &p->layer[i],
+                                 err))
+            return -1;
     }
     return dsvl_checkpoint_surplus(checkpoint, stem, err);
 }
@@ -92,11 +127,13 @@ dsvl_projector *dsvl_projector_bind(dsvl_checkpoint *checkpoint, const dsvl_conf
         dsvl_fail_memory(err, sizeof *p);
         return NULL;
     }
+    const struct variant *v = &variants[config->projector.type][config->files];
     p->config = config->projector;
+    p->marks = config->arch == DSVL_ARCH_VL2;
     p->side = config->vision.side;
     p->out_side = dsvl_config_tile_side(config);
-    p->gather = p->config.token_pooling ? 2 : variants[p->config.type].downsample ? p->config.downsample : 1;
-    if (bind_layers(p, checkpoint, dsvl_stems_of(config)->projector, err)) {
+    p->gather = p->config.token_pooling ? 2 : v->downsample ? p->config.downsample : 1;
+    if (bind_layers(p, checkpoint, v, dsvl_stems_of(config)->projector, err)) {
         dsvl_projector_free(p);
         return NULL;
     }
@@ -117,6 +154,7 @@ int dsvl_projector_side(const dsvl_projector *projector)
 static int64_t row_width(const dsvl_projector *p)
 {
     int64_t widest = (int64_t)p->config.input * p->gather * p->gather;
+    if (p->split[0].weight.rows && p->config.output > widest) widest = p->config.output;
     for (int i = 0; i < p->layers; i++)
         widest = p->layer[i].weight.rows > widest ? p->layer[i].weight.rows : widest;
     return widest;
@@ -143,16 +181,13 @@ static void join_patches(const dsvl_projector *p, float *out, const float *x)
     }
 }
 
-int dsvl_projector_run(const dsvl_projector *p, kern_context *context, const float *features, int n,
-                       float *out, dsvl_error *err)
+/* What stands before the layers, if anything does: joined patches, pooled tokens, the halves of a hybrid.
+ * Returns what the first of them takes; NULL when scratch is out. */
+static const float *prepare(const dsvl_projector *p, kern_context *context, const float *features,
+                            const float *high, int n, float *one, float *other)
 {
     const int64_t rows = (int64_t)n * p->out_side * p->out_side, input = p->config.input;
-    const size_t bytes = (size_t)dsvl_projector_scratch(p) * (size_t)n;
-    if (n < 1) return dsvl_fail(err, DSVL_E_INTERNAL, "projector: %d tiles", n);
-    float *one = kern_context_scratch(context, bytes);
-    if (!one) return dsvl_fail_memory(err, bytes);
-    float *other = one + rows * row_width(p);
-    const float *x = features; /* [rows, input] from here on */
+    const float *x = features;
     if (p->gather > 1) {
         const int64_t in = (int64_t)p->side * p->side * input,
                       joined = rows / n * input * p->gather * p->gather;
@@ -160,11 +195,35 @@ int dsvl_projector_run(const dsvl_projector *p, kern_context *context, const flo
         x = one;
     }
     if (p->config.token_pooling) {
-        if (kern_linear(context, other, x, &p->pool.weight, p->pool.bias, rows))
-            return dsvl_fail_memory(err, bytes);
+        if (kern_linear(context, other, x, &p->pool.weight, p->pool.bias, rows)) return NULL;
         x = other;
     }
-    for (int i = 0; i < p->layers; i++) {
+    const int64_t half = p->split[0].weight.rows;
+    for (int side = 0; half && side < 2; side++) {
+        if (kern_linear(context, other, side ? features : high, &p->split[side].weight, p->split[side].bias,
+                        rows))
+            return NULL;
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(one + (2 * r + side) * half, other + r * half, (size_t)half * sizeof *one);
+        x = one;
+    }
+    return x;
+}
+
+int dsvl_projector_run(const dsvl_projector *p, kern_context *context, const float *features,
+                       const float *high, int n, float *out, dsvl_error *err)
+{
+    const int64_t rows = (int64_t)n * p->out_side * p->out_side, input = p->config.input;
+    const size_t bytes = (size_t)dsvl_projector_scratch(p) * (size_t)n;
+    const bool split = p->split[0].weight.rows > 0;
+    if (n < 1 || split != (high != NULL)) return dsvl_fail(err, DSVL_E_INTERNAL, "projector: %d tiles", n);
+    float *one = kern_context_scratch(context, bytes);
+    if (!one) return dsvl_fail_memory(err, bytes);
+    float *other = one + rows * row_width(p);
+    const float *x = prepare(p, context, features, high, n, one, other);
+    if (!x) return dsvl_fail_memory(err, bytes);
+    if (split && p->layers > 1) kern_gelu_erf(context, one, rows * p->config.output);
+    for (int i = split ? 1 : 0; i < p->layers; i++) {
         float *y = i == p->layers - 1 ? out : x == one ? other : one;
         const linear *layer = &p->layer[i];
         if (kern_linear(context, y, x, &layer->weight, layer->bias, rows))
@@ -172,7 +231,7 @@ int dsvl_projector_run(const dsvl_projector *p, kern_context *context, const flo
         if (i < p->layers - 1) kern_gelu_erf(context, y, rows * layer->weight.rows);
         x = y;
     }
-    if (p->layers == 0) memcpy(out, x, (size_t)(rows * input) * sizeof *out);
+    if (x != out) memcpy(out, x, (size_t)(rows * (split ? p->config.output : input)) * sizeof *out);
     return 0;
 }
 
@@ -198,8 +257,12 @@ static float *lay_out(const dsvl_projector *p, float *out, const float *tiles, i
 void dsvl_projector_mosaic(const dsvl_projector *p, const float *features, int cols, int rows,
                            float *embeddings)
 {
-    const int64_t width = p->config.output;
-    const float *local = features + (int64_t)p->out_side * p->out_side * width;
+    const int64_t width = p->config.output, square = (int64_t)p->out_side * p->out_side;
+    if (!p->marks) {
+        memcpy(embeddings, features, (size_t)(square * width) * sizeof *embeddings);
+        return;
+    }
+    const float *local = features + square * width;
     const bool head = p->config.global_first;
     float *at = head ? lay_out(p, embeddings, features, 1, 1) : lay_out(p, embeddings, local, cols, rows);
     memcpy(at, p->separator, (size_t)width * sizeof *at);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/chat.h"
 
 /* Bytes of a prompts or conversation file; a longer one is a mistake. */
 enum { FILE_LIMIT = 64 << 20 };
@@ -136,7 +137,6 @@ typedef struct builder {
     char *text;
     size_t length, capacity;
     size_t images;
-    bool after_image; /* a newline is due before other text */
 } builder;
 
 static int put(builder *b, const char *text, dsvl_error *err)
@@ -146,8 +146,6 @@ static int put(builder *b, const char *text, dsvl_error *err)
     if (!dsvl_grow(&grown, &b->capacity, b->length + n + 2, 1))
         return dsvl_fail_memory(err, b->length + n + 2);
     b->text = grown;
-    if (b->after_image && text[0] != '\n') b->text[b->length++] = '\n';
-    b->after_image = false;
     memcpy(b->text + b->length, text, n + 1);
     b->length += n;
     return 0;
@@ -160,7 +158,6 @@ static int put_part(builder *b, const json_t *part, const char *path, size_t num
     if (type && strcmp(type, "text") == 0 && text) return *text ? put(b, text, err) : 0;
     if (type && strcmp(type, "image") == 0) {
         if (put(b, DSVL_IMAGE_MARK, err)) return -1;
-        b->after_image = true;
         b->images++;
         return 0;
     }
@@ -210,7 +207,7 @@ static int note_prompt(dsvl_question *question, dsvl_error *err)
     if (!prompt) return dsvl_fail_memory(err, n + 1);
     for (size_t i = 0; i < n; i++) {
         if (last[i] == DSVL_IMAGE_MARK[0]) {
-            i += last[i + 1] == '\n'; /* and the newline that belongs to it */
+            i += last[i + 1] == '\n'; /* and a newline that belongs to it */
             continue;
         }
         prompt[kept++] = last[i];
@@ -257,6 +254,48 @@ out:
 
 /* ---- tokens ------------------------------------------------------------------------------------------ */
 
+/* A message's text with what the model's template has between an image and the text behind it; owned. */
+static char *space_images(const dsvl_message *message, const char *after, dsvl_error *err)
+{
+    const size_t gap = strlen(after), length = strlen(message->content);
+    size_t at = 0, left = message->images;
+    char *text = left > (SIZE_MAX - length - 1) / (gap + 1) ? NULL : dsvl_alloc(length + left * gap + 1, 1);
+    if (!text) {
+        dsvl_fail_memory(err, length + 1);
+        return NULL;
+    }
+    for (size_t i = 0; i < length; i++) {
+        const char next = message->content[i + 1];
+        text[at++] = message->content[i];
+        if (left == 0 || message->content[i] != DSVL_IMAGE_MARK[0]) continue;
+        left--;
+        if (next == '\0' || next == '\n') continue;
+        memcpy(text + at, after, gap);
+        at += gap;
+    }
+    text[at] = '\0';
+    return text;
+}
+
+static int chat_tokens(const dsvl_question *question, const dsvl_model *model, int32_t **ids, size_t *count,
+                       dsvl_error *err)
+{
+    const char *after = dsvl_chat_after_image(model);
+    dsvl_message *messages = dsvl_alloc(question->count, sizeof *messages);
+    char **texts = dsvl_alloc_zero(question->count, sizeof *texts);
+    int result = messages && texts ? 0 : dsvl_fail_memory(err, question->count * sizeof *messages);
+    for (size_t i = 0; i < question->count && !result; i++) {
+        messages[i] = question->messages[i];
+        messages[i].content = texts[i] = space_images(&messages[i], after, err);
+        if (!texts[i]) result = -1;
+    }
+    if (!result) result = dsvl_chat_tokens(model, messages, question->count, ids, count, err);
+    for (size_t i = 0; texts && i < question->count; i++) dsvl_dealloc(texts[i]);
+    dsvl_dealloc(texts);
+    dsvl_dealloc(messages);
+    return result;
+}
+
 int dsvl_question_tokens(const dsvl_question *question, const dsvl_model *model, size_t images, int32_t **ids,
                          size_t *count, dsvl_error *err)
 {
@@ -264,16 +303,17 @@ int dsvl_question_tokens(const dsvl_question *question, const dsvl_model *model,
         if (images != question->images)
             return dsvl_fail(err, DSVL_E_INTERNAL, "a conversation of %zu images was given %zu",
                              question->images, images);
-        return dsvl_chat_tokens(model, question->messages, question->count, ids, count, err);
+        return chat_tokens(question, model, ids, count, err);
     }
-    size_t words = strlen(question->prompt);
-    char *content = images > (SIZE_MAX - words - 1) / 2 ? NULL : dsvl_alloc(2 * images + words + 1, 1);
+    const char *after = dsvl_chat_after_image(model);
+    const size_t words = strlen(question->prompt), unit = 1 + strlen(after);
+    char *content = images > (SIZE_MAX - words - 1) / unit ? NULL : dsvl_alloc(unit * images + words + 1, 1);
     if (!content) return dsvl_fail_memory(err, words + 1);
     for (size_t i = 0; i < images; i++) {
-        content[2 * i] = DSVL_IMAGE_MARK[0];
-        content[2 * i + 1] = '\n';
+        content[unit * i] = DSVL_IMAGE_MARK[0];
+        memcpy(content + unit * i + 1, after, unit - 1);
     }
-    memcpy(content + 2 * images, question->prompt, words + 1);
+    memcpy(content + unit * images, question->prompt, words + 1);
     const dsvl_message message = {
         .role = "user", .content = content, .images = images, .specials = question->specials};
     int result = dsvl_chat_tokens(model, &message, 1, ids, count, err);

@@ -33,8 +33,8 @@ int dsvl_questions_read_chat(dsvl_questions *questions, const char *path, bool s
 void dsvl_questions_clear(dsvl_questions *questions);
 
 /* Token ids, images as -1-k. `images` is how many there are; a conversation must have as many places.
- * A prompt stands behind its images as users of the published models write it: each image and a newline, then
- * the words. *ids is owned (dsvl_free). */
+ * A prompt stands behind its images as users of the published models write it: VL2 each image and a newline,
+ * then the words; VL without newlines. *ids is owned (dsvl_free). */
 int dsvl_question_tokens(const dsvl_question *question, const dsvl_model *model, size_t images, int32_t **ids,
                          size_t *count, dsvl_error *err);
 

@@ -9,7 +9,7 @@ enum { SLICE = 64 }; /* tiles gathered for one call of the tower, which has pass
 
 struct dsvl_cached_tile {
     uint64_t hash, used; /* used: the cache's clock when it was last asked for */
-    uint8_t *pixels;     /* [S, S, 3] */
+    uint8_t *pixels;     /* [S, S, 3]; see dsvl_model_tile_bytes */
     float *features;     /* [side*side, width]; NULL: pending */
 };
 
@@ -23,14 +23,14 @@ struct dsvl_tile_cache {
 
 dsvl_tile_cache *dsvl_tile_cache_new(const dsvl_model *model, uint64_t keep_bytes, dsvl_error *err)
 {
-    const size_t size = (size_t)dsvl_model_tile_size(model), side = (size_t)dsvl_tile_tokens_side(model);
+    const size_t side = (size_t)dsvl_tile_tokens_side(model);
     dsvl_tile_cache *cache = dsvl_alloc_zero(1, sizeof *cache);
     if (!cache) {
         dsvl_fail_memory(err, sizeof *cache);
         return NULL;
     }
     cache->model = model;
-    cache->pixel_bytes = size * size * 3;
+    cache->pixel_bytes = dsvl_model_tile_bytes(model);
     cache->feature_bytes = side * side * (size_t)dsvl_model_width(model) * sizeof(float);
     cache->keep = (size_t)(keep_bytes / dsvl_tile_cache_tile_bytes(cache));
     return cache;

@@ -73,28 +73,45 @@ static bool find_grid(const dsvl_model *m, int local, int64_t tokens, int *cols,
     return false;
 }
 
-static int run_tower(run *r, int n, const dsvl_tensor *tiles, float *features, dsvl_error *err)
+/* tiles [count, dsvl_model_tile_bytes]; one by one: the bits are the same, the memory is small. */
+static int run_tower(run *r, int n, const uint8_t *tiles, int64_t count, float *features, dsvl_error *err)
 {
     const dsvl_model *m = r->model;
     const int64_t patches = (int64_t)m->config.vision.side * m->config.vision.side,
-                  width = m->config.vision.width;
-    const int64_t side = dsvl_tile_tokens_side(m), count = tiles->shape[0];
-    float *tower = dsvl_alloc((size_t)(count * patches), (size_t)width * sizeof *tower);
-    if (!tower) return dsvl_fail_memory(err, (size_t)(count * patches * width) * sizeof *tower);
-    const size_t pixels = tiles->nbytes / (size_t)count;
+                  width = m->config.vision.width, low = patches * width;
+    const int64_t side = dsvl_tile_tokens_side(m), floats = dsvl_towers_floats(m);
+    float *tower = dsvl_alloc((size_t)(count * low + floats), sizeof *tower);
+    if (!tower) return dsvl_fail_memory(err, (size_t)(count * low + floats) * sizeof *tower);
+    float *one = tower + count * low; /* of a hybrid the low features, then the high ones */
     int status = 0;
-    for (int64_t i = 0; status == 0 && i < count;
-         i++) /* tile by tile: the bits are the same, the memory is small */
-        status = dsvl_vision_run(m->vision, r->kern, &m->processor,
-                                 (const uint8_t *)tiles->data + (size_t)i * pixels, 1,
-                                 tower + i * patches * width, err);
-    if (status == 0) compare(r, "tower", n, tower, count * patches, width, false);
-    for (int64_t i = 0; status == 0 && i < count; i++)
-        status = dsvl_projector_run(m->projector, r->kern, tower + i * patches * width, 1,
-                                    features + i * side * side * dsvl_model_width(m), err);
+    for (int64_t i = 0; status == 0 && i < count; i++) {
+        status = dsvl_towers_run(m, r->kern, tiles + (size_t)i * dsvl_model_tile_bytes(m), 1, one, err);
+        memcpy(tower + i * low, one, (size_t)low * sizeof *tower);
+        if (status == 0)
+            status = dsvl_projector_run(m->projector, r->kern, one, m->sam ? one + low : NULL, 1,
+                                        features + i * side * side * dsvl_model_width(m), err);
+    }
+    if (status == 0) {
+        compare(r, "tower", n, tower, count * patches, width, false);
+        if (m->sam) compare(r, "high", n, one + low, patches, m->config.sam.down[1], false);
+        compare(r, "projector", n, features, count * side * side, dsvl_model_width(m), false);
+    }
     dsvl_dealloc(tower);
-    if (status == 0) compare(r, "projector", n, features, count * side * side, dsvl_model_width(m), false);
     return status;
+}
+
+/* A square and, where the processor makes one, its smaller picture behind it; owned. NULL: another model's.
+ */
+static uint8_t *join_pictures(const run *r, int n, const dsvl_tensor *tiles)
+{
+    const dsvl_tensor *low = find(r, "tiles_low", n);
+    const size_t bytes = dsvl_model_tile_bytes(r->model);
+    if (tiles->nbytes + (low ? low->nbytes : 0) != bytes) return NULL;
+    uint8_t *whole = dsvl_alloc(bytes, 1);
+    if (!whole) return NULL;
+    memcpy(whole, tiles->data, tiles->nbytes);
+    if (low) memcpy(whole + tiles->nbytes, low->data, low->nbytes);
+    return whole;
 }
 
 /* tiles -> embeddings, appended to the rows of the images. */
@@ -102,18 +119,24 @@ static int encode(run *r, int n, const dsvl_tensor *tiles, int64_t tokens, dsvl_
 {
     const dsvl_model *m = r->model;
     const int64_t side = dsvl_tile_tokens_side(m), width = dsvl_model_width(m);
-    int cols, rows;
-    if (tiles->rank != 4 || tiles->dtype != DSVL_U8 || tiles->shape[0] < 2 ||
+    const bool square = m->processor.square;
+    int cols = 0, rows = 0;
+    uint8_t *joined = NULL;
+    if (tiles->rank != 4 || tiles->dtype != DSVL_U8 || tiles->shape[0] < 1 ||
         tiles->shape[1] != m->processor.tile_size || tiles->shape[2] != tiles->shape[1] ||
-        tiles->shape[3] != 3 || !find_grid(m, (int)tiles->shape[0] - 1, tokens, &cols, &rows)) {
+        tiles->shape[3] != 3 ||
+        (square ? !(joined = join_pictures(r, n, tiles)) || dsvl_image_tokens(m, 0, 0) != tokens
+                : !find_grid(m, (int)tiles->shape[0] - 1, tokens, &cols, &rows))) {
+        dsvl_dealloc(joined);
         report(r, "tiles", n, INFINITY);
         return 0;
     }
     float *features = dsvl_alloc((size_t)(tiles->shape[0] * side * side), (size_t)width * sizeof *features);
-    if (!features)
-        return dsvl_fail_memory(err, (size_t)(tiles->shape[0] * side * side * width) * sizeof *features);
     float *to = r->rows + r->placed * width;
-    int status = run_tower(r, n, tiles, features, err);
+    int status =
+        features ? run_tower(r, n, joined ? joined : tiles->data, tiles->shape[0], features, err)
+                 : dsvl_fail_memory(err, (size_t)(tiles->shape[0] * side * side * width) * sizeof *features);
+    dsvl_dealloc(joined);
     if (status == 0) status = dsvl_image_mosaic(m, features, cols, rows, to, err);
     dsvl_dealloc(features);
     if (status == 0) compare(r, "embeddings", n, to, tokens, width, false);

@@ -3,28 +3,42 @@
  * queries in a step (prefill in chunks, decoding one by one) and for AVX2 and AVX-512. */
 #include "tests/kernels/kernel_test.h"
 
-static void test_full(int64_t batch, int64_t tokens, int64_t heads, int64_t dim, float size)
+/* side: 0, or the tokens are a grid with relative positions. */
+static int run_full(kern_context *c, float *out, const float *qkv, const float *rel, float scale,
+                    int64_t batch, int64_t tokens, int64_t side, int64_t heads, int64_t dim)
 {
+    return side ? kern_attention_rel(c, out, qkv, rel, rel + (2 * side - 1) * dim, scale, batch, side, heads,
+                                     dim)
+                : kern_attention_full(c, out, qkv, scale, batch, tokens, heads, dim);
+}
+
+static void test_full(int64_t batch, int64_t tokens, int64_t side, int64_t heads, int64_t dim, float size)
+{
+    const float *rel = side ? random_floats(2 * (2 * side - 1) * dim) : NULL;
     const int64_t in = tokens * 3 * heads * dim, part = tokens * heads * dim;
     float *qkv = random_floats(batch * in), *want = random_floats(batch * part),
           *got = random_floats(batch * part);
     for (int64_t i = 0; i < batch * in; i++) qkv[i] *= size;
     const float scale = 1.0f / sqrtf((float)dim);
-    double *scores = malloc((size_t)tokens * sizeof *scores);
-    kern_scalar_attention_full(want, qkv, scale, batch, tokens, heads, dim, scores);
+    double *scores = malloc((size_t)(tokens + 2 * side) * sizeof *scores);
+    if (side)
+        kern_scalar_attention_rel(want, qkv, rel, rel + (2 * side - 1) * dim, scale, batch, side, heads, dim,
+                                  scores);
+    else
+        kern_scalar_attention_full(want, qkv, scale, batch, tokens, heads, dim, scores);
     float *simd = NULL;
     for (const char *const *isa = variants(); *isa; isa++) {
         kern_isa_force(*isa);
         float *first = NULL;
         for (int threads = 1; threads <= 3; threads++) {
             kern_context *c = kern_context_new(threads);
-            CHECK(kern_attention_full(c, got, qkv, scale, batch, tokens, heads, dim) == 0);
+            CHECK(run_full(c, got, qkv, rel, scale, batch, tokens, side, heads, dim) == 0);
             const double error = worst(got, want, batch * part);
             CHECK_MSG(error < 5e-6, "%s tokens=%ld heads=%ld dim=%ld: %g", *isa, (long)tokens, (long)heads,
                       (long)dim, error);
             if (first) CHECK_MSG(same_bits(got, first, batch * part), "%s threads %d", *isa, threads);
             first = same_floats(got, batch * part);
-            CHECK(kern_attention_full(c, got, qkv + (batch - 1) * in, scale, 1, tokens, heads, dim) == 0);
+            CHECK(run_full(c, got, qkv + (batch - 1) * in, rel, scale, 1, tokens, side, heads, dim) == 0);
             CHECK_MSG(same_bits(got, first + (batch - 1) * part, part), "%s alone", *isa);
             kern_context_free(c);
         }
@@ -84,13 +98,13 @@ static void test_causal(const shape *s)
 
 int main(void)
 {
-    test_full(2, 1, 1, 4, 1);
-    test_full(3, 17, 2, 8, 1);
-    test_full(2, 57, 3, 24, 1);
-    test_full(2, 128, 2, 72, 3);
-    test_full(2, 200, 3, 32, 6); /* sharp softmax */
-    test_full(1, 300, 2, 72, 1);
-    test_full(2, 129, 1, 130, 1);
+    test_full(2, 1, 0, 1, 4, 1);
+    test_full(3, 17, 0, 2, 8, 1);
+    test_full(2, 57, 0, 3, 24, 1);
+    test_full(2, 128, 0, 2, 72, 3);
+    test_full(2, 200, 0, 3, 32, 6); /* sharp softmax */
+    test_full(1, 300, 0, 2, 72, 1);
+    test_full(2, 129, 0, 1, 130, 1);
     static const shape shapes[] = {
         {1, 1, 1, 8, 8, 0, false},       {20, 4, 2, 16, 16, 0, false},   {130, 3, 3, 32, 32, 5, false},
         {257, 2, 2, 128, 128, 0, false}, {300, 6, 3, 48, 40, 0, false},  {140, 16, 1, 576, 512, 0, true},
@@ -98,5 +112,8 @@ int main(void)
         {129, 1, 1, 3, 5, 0, false},     {400, 8, 2, 64, 64, 0, false},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) test_causal(&shapes[i]);
+    test_full(2, 1, 1, 1, 8, 1);
+    test_full(3, 196, 14, 2, 64, 1);
+    test_full(1, 400, 20, 1, 12, 2);
     return CHECK_DONE();
 }

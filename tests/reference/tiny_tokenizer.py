@@ -61,9 +61,10 @@ def _added(ident, content, special=True, normalized=False):
             "normalized": normalized, "special": special}
 
 
-def build(style, merges=96, bare=False):
+def build(style, merges=96, bare=False, chat=CHAT):
     """tokenizer.json as a dict, and the ids {bos, eos, pad, image, size}.
 
+    chat: the tokens behind the padding, the image's first.
     bare: without the tokens that the published processor adds itself, as the released files are; the ids it then gives
     them are those they have otherwise.
     """
@@ -87,18 +88,18 @@ def build(style, merges=96, bare=False):
     tail = len(head + words)
     if style == "vl2":
         added = [_added(i, w) for i, w in enumerate(head)]
-        special = CHAT
+        special = chat
     else:
         # As published: bos and eos normalized, and the rest appended behind them.
         added = [_added(tail, BOS, normalized=True), _added(tail + 1, EOS, normalized=True)]
         tail += 2
-        special = [PAD] + CHAT
+        special = [PAD] + chat
     blank["added_tokens"] = added
     ids = {a["content"]: a["id"] for a in added}
     ids.update({w: tail + i for i, w in enumerate(special)})
     if not bare:
         added += [_added(tail + i, w) for i, w in enumerate(special)]
-    return blank, {"bos": ids[BOS], "eos": ids[EOS], "pad": ids[PAD], "image": ids["<image>"],
+    return blank, {"bos": ids[BOS], "eos": ids[EOS], "pad": ids[PAD], "image": ids[chat[0]],
                    "size": tail + len(special)}
 
 

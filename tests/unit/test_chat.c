@@ -9,15 +9,16 @@
 
 enum { MOST = 16 };
 
-/* content with "<image>" as image marks, counted. Owned. */
-static char *marked(const char *content, size_t *images)
+/* content with the published placeholders as image marks, counted. Owned. */
+static char *marked(const dsvl_model *model, const char *content, size_t *images)
 {
+    const char *token = model->processor.image_token;
     char *out = malloc(strlen(content) + 1), *q = out;
     *images = 0;
     while (*content) {
-        if (strncmp(content, "<image>", 7) == 0) {
+        if (strncmp(content, token, strlen(token)) == 0) {
             *q++ = DSVL_IMAGE_MARK[0];
-            content += 7;
+            content += strlen(token);
             ++*images;
         } else {
             *q++ = *content++;
@@ -37,7 +38,7 @@ static int tokens(const dsvl_model *model, const json_t *messages, bool specials
         const json_t *m = json_array_get(messages, i);
         list[i] = (dsvl_message){.role = json_string_value(json_object_get(m, "role")), .specials = specials};
         list[i].content = owned[i] =
-            marked(json_string_value(json_object_get(m, "content")), &list[i].images);
+            marked(model, json_string_value(json_object_get(m, "content")), &list[i].images);
     }
     int status = dsvl_chat_tokens(model, list, n, ids, count, err);
     for (size_t i = 0; i < n; i++) free(owned[i]);
@@ -160,9 +161,41 @@ static void refusals(const dsvl_model *model)
     }
 }
 
+/* DeepSeek-VL: a system message in the place of its own; an image's text as the model's examples have it. */
+static void words(void)
+{
+    static const char *const folders[] = {FIXTURES "/vl-1.3b", FIXTURES "/vl-1.3b-transformers"};
+    for (int k = 0; k < 2; k++) {
+        dsvl_error err = {0};
+        dsvl_model *model = dsvl_model_open(folders[k], DSVL_PART_TOKENIZER, NULL, &err);
+        CHECK_MSG(model, "%s", err.message);
+        if (!model) continue;
+        const dsvl_message messages[] = {{.role = "system", .content = " Be brief.\n"},
+                                         {.role = "user", .content = "\xff\nx", .images = 1}},
+                           none[] = {{.role = "system", .content = ""}, {.role = "User", .content = "x"}};
+        int32_t *ids = NULL;
+        char *text = NULL;
+        size_t count = 0, length = 0;
+        CHECK(dsvl_chat_tokens(model, messages, 2, &ids, &count, &err) == 0);
+        CHECK(dsvl_detokenize(model, ids, count, false, &text, &length, &err) == 0);
+        CHECK_STR(text, "Be brief.\n\nUser: \nx\n\nAssistant:");
+        CHECK(ids[0] == model->config.decoder.bos);
+        dsvl_free(ids);
+        dsvl_free(text);
+        CHECK(dsvl_chat_tokens(model, none, 2, &ids, &count, &err) == 0);
+        CHECK(dsvl_detokenize(model, ids, count, false, &text, &length, &err) == 0);
+        CHECK_STR(text, "User: x\n\nAssistant:");
+        dsvl_free(ids);
+        dsvl_free(text);
+        CHECK_STR(dsvl_chat_after_image(model), "");
+        dsvl_model_close(model);
+    }
+}
+
 int main(void)
 {
     dsvl_error err = {0};
+    words();
     dsvl_model *model = dsvl_model_open("models/nano", DSVL_PART_TOKENIZER, NULL, &err);
     CHECK_MSG(model, "%s", err.message);
     if (model) {

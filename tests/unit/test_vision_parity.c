@@ -11,7 +11,7 @@
 #include "tests/unit/fixture.h"
 
 static const double tolerance = 2e-4;
-static int pictures;
+static int pictures, squares;
 
 static const dsvl_tensor *numbered(const fixture *f, const char *kind, int n)
 {
@@ -55,7 +55,7 @@ static bool find_grid(const dsvl_model *m, int local, int64_t tokens, int *cols,
 static void check_splits(const char *folder, const dsvl_model *m, const uint8_t *tiles, int n,
                          const float *whole, size_t floats)
 {
-    const size_t S = (size_t)dsvl_model_tile_size(m);
+    const size_t bytes = dsvl_model_tile_bytes(m);
     const dsvl_options one = {.threads = 1}, three = {.threads = 3};
     const dsvl_options *const options[] = {NULL, &one, &three};
     float *again = dsvl_alloc(floats, sizeof *again);
@@ -65,7 +65,7 @@ static void check_splits(const char *folder, const dsvl_model *m, const uint8_t 
         CHECK_MSG(other, "%s", err.message);
         for (int i = 0; other && i < n; i += k == 0 ? 1 : n) { /* tile by tile, then all with other threads */
             const int now = k == 0 ? 1 : n;
-            CHECK(dsvl_encode_tiles(other, tiles + (size_t)i * S * S * 3, now,
+            CHECK(dsvl_encode_tiles(other, tiles + (size_t)i * bytes, now,
                                     again + floats / (size_t)n * (size_t)i, &err) == 0);
         }
         CHECK_MSG(memcmp(again, whole, floats * sizeof *whole) == 0, "%s: variant %d", folder, k);
@@ -80,18 +80,20 @@ static void check_image(const fixture *f, const dsvl_model *m, int n, const uint
     const int side = m->config.vision.side, out_side = dsvl_tile_tokens_side(m), width = dsvl_model_width(m);
     const size_t floats = (size_t)count * (size_t)(out_side * out_side * width);
     const int64_t tokens = numbered(f, "embeddings", n)->shape[0];
-    int cols, rows;
-    if (!find_grid(m, count - 1, tokens, &cols, &rows)) {
+    int cols = 0, rows = 0; /* a square is not cut */
+
+    if (!m->processor.square && !find_grid(m, count - 1, tokens, &cols, &rows)) {
         CHECK_MSG(false, "%s: %lld tokens of %d tiles", f->name, (long long)tokens, count);
         return;
     }
-    float *tower = dsvl_alloc((size_t)count * (size_t)(side * side * m->config.vision.width), sizeof *tower);
+    const size_t low = (size_t)count * (size_t)(side * side * m->config.vision.width);
+    float *tower = dsvl_alloc((size_t)count * (size_t)dsvl_towers_floats(m), sizeof *tower);
     float *features = dsvl_alloc(floats, sizeof *features);
     float *embeddings = dsvl_alloc((size_t)tokens * (size_t)width, sizeof *embeddings);
     kern_context *context = kern_context_new(0);
-    CHECK_MSG(dsvl_vision_run(m->vision, context, &m->processor, tiles, count, tower, &err) == 0, "%s",
-              err.message);
+    CHECK_MSG(dsvl_towers_run(m, context, tiles, count, tower, &err) == 0, "%s", err.message);
     compare(f, "tower", n, tower);
+    if (m->sam) compare(f, "high", n, tower + low);
     CHECK_MSG(dsvl_encode_tiles(m, tiles, count, features, &err) == 0, "%s", err.message);
     compare(f, "projector", n, features);
     CHECK_MSG(dsvl_image_mosaic(m, features, cols, rows, embeddings, &err) == 0, "%s", err.message);
@@ -115,6 +117,46 @@ static int cut_tiles(const fixture *f, const dsvl_model *m, int n, dsvl_tensor *
     return dsvl_tiling_cut(tiles, &plan, &m->processor, &picture, DSVL_PILLOW_13_0, err);
 }
 
+/* A picture cut as dsvl-tile does gives the published pixels: the square, and its smaller picture if any. */
+static void check_square(const fixture *f, const dsvl_model *m, const char *picture, const char *square,
+                         int n)
+{
+    dsvl_error err = {0};
+    dsvl_tile_plan plan;
+    dsvl_tensor cut, low = {0};
+    char low_name[32];
+    snprintf(low_name, sizeof low_name, "%s_low", square);
+    const dsvl_tensor *image = numbered(f, picture, n), *want = numbered(f, square, n),
+                      *want_low = numbered(f, low_name, n);
+    const int width = (int)image->shape[1], height = (int)image->shape[0];
+    const dsvl_picture source = {image->data, (size_t)width * 3, width, height, 3};
+    if (dsvl_tiling_plan(&plan, &m->processor, width, height, true, &err) ||
+        dsvl_tiling_cut(&cut, &plan, &m->processor, &source, DSVL_PILLOW_9_3, &err)) {
+        CHECK_MSG(false, "%s: %s", f->name, err.message);
+        return;
+    }
+    CHECK_MSG(cut.nbytes == want->nbytes && memcmp(cut.data, want->data, cut.nbytes) == 0,
+              "%s: %s.%d (%d x %d)", f->name, square, n, width, height);
+    CHECK(!want_low == !m->processor.low_size);
+    if (want_low) {
+        CHECK(dsvl_tiling_low(&low, &cut, &m->processor, &err) == 0);
+        CHECK_MSG(low.nbytes == want_low->nbytes && memcmp(low.data, want_low->data, low.nbytes) == 0,
+                  "%s: %s.%d (%d x %d)", f->name, low_name, n, width, height);
+    }
+    dsvl_tensor_free(&cut);
+    dsvl_tensor_free(&low);
+    squares++;
+}
+
+/* A square and the smaller picture behind it; owned. */
+static uint8_t *joined(const dsvl_model *m, const dsvl_tensor *tiles, const dsvl_tensor *low)
+{
+    uint8_t *whole = dsvl_alloc(dsvl_model_tile_bytes(m), 1);
+    memcpy(whole, tiles->data, tiles->nbytes);
+    memcpy(whole + tiles->nbytes, low->data, low->nbytes);
+    return whole;
+}
+
 static void check_case(const fixture *f)
 {
     dsvl_error err = {0};
@@ -125,22 +167,27 @@ static void check_case(const fixture *f)
         const dsvl_tensor *tiles = numbered(f, "tiles", n);
         if (!tiles && cut_tiles(f, m, n, &cut, &err)) CHECK_MSG(false, "%s: %s", f->name, err.message);
         if (!tiles) tiles = &cut;
-        if (tiles->data) check_image(f, m, n, tiles->data, (int)tiles->shape[0]);
+        const dsvl_tensor *low = numbered(f, "tiles_low", n);
+        uint8_t *both = low ? joined(m, tiles, low) : NULL;
+        if (tiles->data) check_image(f, m, n, both ? both : tiles->data, (int)tiles->shape[0]);
+        if (m->processor.square) check_square(f, m, "image", "tiles", n);
+        dsvl_dealloc(both);
         dsvl_tensor_free(&cut);
     }
+    for (int n = 0; m && numbered(f, "shape", n); n++) check_square(f, m, "shape", "square", n);
     dsvl_model_close(m);
 }
 
 /* Opening and encoding with memory running out at every place in turn: an error, no leak, and no other code.
  */
-static void memory_runs_out(void)
+static void memory_runs_out(const char *folder)
 {
-    static uint8_t tiles[2 * 45 * 45 * 3];
+    static uint8_t tiles[128 * 128 * 3 + 48 * 48 * 3];
     for (long n = 1;; n++) {
         dsvl_error err = {0};
         bool fresh;
         dsvl_alloc_fail_at(n);
-        dsvl_model *m = dsvl_model_open(FIXTURES "/vl2-small", DSVL_PART_VISION, NULL, &err);
+        dsvl_model *m = dsvl_model_open(folder, DSVL_PART_VISION, NULL, &err);
         dsvl_tile_cache *cache = m ? dsvl_tile_cache_new(m, 1 << 20, &err) : NULL;
         bool done = cache && dsvl_tile_cache_add(cache, tiles, &fresh, &err) &&
                     dsvl_tile_cache_encode(cache, &err) == 0;
@@ -155,8 +202,11 @@ static void memory_runs_out(void)
 
 int main(void)
 {
-    memory_runs_out();
+    memory_runs_out(FIXTURES "/vl2-small");
+    memory_runs_out(FIXTURES "/vl-7b");
+    memory_runs_out(FIXTURES "/vl-7b-transformers");
     CHECK(fixture_each(check_case) >= 20);
     CHECK_MSG(pictures >= 20, "only %d pictures", pictures);
+    CHECK_MSG(squares >= 50, "only %d squares", squares);
     return CHECK_DONE();
 }
