@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A config.json, a NUL and a processor_config.json. */
+/* A config.json, a NUL and a processor_config.json, or DeepSeek-VL's preprocessor_config.json. */
 #include <jansson.h>
 
 #include "lib/config.h"
@@ -25,6 +25,13 @@ static void check_config(const dsvl_config *c)
         ALWAYS(d->groups_kept > 0 && d->groups_kept <= d->groups);
     }
     ALWAYS(dsvl_config_tile_side(c) > 0);
+    if (c->arch != DSVL_ARCH_VL_HYBRID) return;
+    const dsvl_sam_config *s = &c->sam;
+    ALWAYS(s->patch_size > 0 && s->side > 0 && s->side * s->patch_size == s->image_size && s->window > 0);
+    ALWAYS(s->width > 0 && s->heads > 0 && s->width % s->heads == 0 && s->layers > 0 && s->mlp > 0);
+    ALWAYS(s->layers <= DSVL_SAM_MAX_LAYERS && s->first_global < s->layers &&
+           s->global_block[s->first_global]);
+    ALWAYS(s->neck > 0 && s->down[0] > 0 && s->down[1] == c->projector.input && s->out_side == v->side);
 }
 
 static void check_processor(const dsvl_processor_config *p)
@@ -34,7 +41,8 @@ static void check_processor(const dsvl_processor_config *p)
         ALWAYS(p->candidate[i][0] > 0 && p->candidate[i][0] % p->tile_size == 0);
         ALWAYS(p->candidate[i][1] > 0 && p->candidate[i][1] % p->tile_size == 0);
     }
-    ALWAYS(p->patch_size > 0 && p->downsample_ratio > 0);
+    ALWAYS(p->patch_size > 0 && p->downsample_ratio > 0 && p->low_size >= 0 && p->tokens >= 0);
+    ALWAYS(!p->square || (p->min_size > 0 && p->min_size <= p->tile_size && p->filter));
     ALWAYS(memchr(p->image_token, '\0', sizeof p->image_token) &&
            memchr(p->pad_token, '\0', sizeof p->pad_token));
 }

@@ -121,6 +121,10 @@ def configs():
         parts = [json.dumps(json.loads((folder / f).read_text()), separators=(",", ":")).encode()
                  for f in ("config.json", "processor_config.json")]
         put("config", name, b"\0".join(parts))
+    for name in ("vl-1.3b", "vl-7b", "vl-1.3b-transformers", "vl-7b-transformers"):
+        folder = fixtures / name
+        put("config", name, b"\0".join(json.dumps(json.loads((folder / f).read_text()), separators=(",", ":")).encode()
+                                       for f in ("config.json", "preprocessor_config.json")))
     put("config", "unknown", b'{"model_type": "llava", "vision_config": null}\0{}')
 
 

@@ -135,6 +135,13 @@ static void check_square(const fixture *f, const dsvl_model *m, const char *pict
         CHECK_MSG(false, "%s: %s", f->name, err.message);
         return;
     }
+    if (want->shape[1] !=
+        m->processor.tile_size) { /* transformers' longer side, rounded down: see tiling.h */
+        CHECK(m->processor.by_ratio && want->shape[1] == m->processor.tile_size - 1 &&
+              cut.shape[1] == m->processor.tile_size);
+        dsvl_tensor_free(&cut);
+        return;
+    }
     CHECK_MSG(cut.nbytes == want->nbytes && memcmp(cut.data, want->data, cut.nbytes) == 0,
               "%s: %s.%d (%d x %d)", f->name, square, n, width, height);
     CHECK(!want_low == !m->processor.low_size);
