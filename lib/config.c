@@ -197,6 +197,9 @@ int conf_read_rope(const json_t *section, dsvl_decoder_config *d, bool yarn, con
     if (json_object_get(scaling, "rope_theta") && CONF_READ(scaling, theta_settings, d, &p)) return -1;
     if (strcmp(types[type], "default") == 0) return 0;
     if (CONF_READ(scaling, rope_settings, d, &p)) return -1;
+    const json_t *factor = json_object_get(scaling, "attention_factor");
+    if (factor && !json_is_null(factor))
+        return conf_wrong(&p, "attention_factor", factor, "left to the scaling");
     d->rope = (dsvl_rope_type)(DSVL_ROPE_LINEAR + type);
     if (d->rope_original == 0) d->rope_original = d->mla ? 4096 : d->context;
     if (d->rope == DSVL_ROPE_YARN && !yarn) {

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "lib/config.h"
+#include "lib/model.h"
 #include "lib/stems.h"
 #include "tests/unit/check.h"
 
@@ -130,6 +131,39 @@ static void refused(void)
     }
 }
 
+/* Parameters of a released file, in units of 1e4: those that are bound, and `unused` that nothing reads. The
+ * published files hold 3.950 and 14.688 GB of two bytes each. */
+static void sizes(void)
+{
+    /* attn_pool: latent, q, kv, proj, norm, fc1 and fc2 of width 1024; the hybrid's two norms */
+    const double pool = 1024 + 4 * (1024 * 1024 + 1024) + 2048 + 2 * 4096 * 1024 + 4096 + 1024;
+    const struct {
+        const char *json;
+        double unused, parameters;
+    } files[] = {
+        {ONE("", "", ""), pool, 1.9752e9},
+        {TWO("", ""), pool + 4 * 1024, 7.3440e9},
+        {HYBRID("", ""), pool + 4 * 1024, 7.3440e9},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        dsvl_config c;
+        dsvl_error err;
+        size_t count = 0;
+        double sum = files[i].unused;
+        CHECK(parse(&c, files[i].json, &err) == 0);
+        dsvl_model *plan = dsvl_model_plan(&c, DSVL_PART_VISION | DSVL_PART_DECODER, &err);
+        CHECK_MSG(plan, "%s", err.message);
+        const dsvl_want *wants = plan ? dsvl_checkpoint_wants(plan->checkpoint, &count) : NULL;
+        for (size_t k = 0; k < count; k++) {
+            double n = 1;
+            for (int d = 0; d < wants[k].rank; d++) n *= (double)wants[k].shape[d];
+            sum += n;
+        }
+        CHECK_MSG(fabs(sum - files[i].parameters) < 5e4, "%zu: %.0f parameters", i, sum);
+        dsvl_model_close(plan);
+    }
+}
+
 static void processors(void)
 {
     static const char original[] =
@@ -181,6 +215,7 @@ int main(void)
 {
     released();
     refused();
+    sizes();
     processors();
     return CHECK_DONE();
 }
