@@ -85,10 +85,12 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed,-rpath,'$(CURDIR)/$(LIBOUT)' -o $@ $(filter %.o %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE) -fopenmp -ldnnl
 
 # What a user types first; it installs what is missing, builds, and reads the table of a shipped report.
+DEMO = dsvl-rasterize --dpi 216 --pages 1 tests/data/report.pdf | dsvl-regions | dsvl-tile | dsvl-encode \
+	| dsvl-answer --grounded --text -p 'Extract the table as CSV.'
 demo: ; @.ci/setup build
 	@$(MAKE) --no-print-directory all
-	@echo "$$ dsvl ask --text --pages 1 tests/data/report.pdf 'Extract the table as CSV.'"
-	@$(BIN)/dsvl ask --text --pages 1 tests/data/report.pdf 'Extract the table as CSV.'
+	@printf '%s\n' "$$ $(DEMO)"
+	@PATH=$(CURDIR)/$(BIN):$$PATH; $(DEMO)
 
 check:
 	@.ci/setup check

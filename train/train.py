@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from gen import IGNORE, SLOTS, TILE, Generator, dense_labels
 from model import CLASSES, PREFIX, VL2, Config, Heads, answer_ids, prompt_ids
 
-ONE = {(1, 1): 1.}
 FEW = {(1, 1): 5, (2, 1): 3, (1, 2): 1.5, (3, 1): 1.5, (2, 2): 1}
-MANY = {(1, 1): 4, (2, 1): 3, (1, 2): 1.5, (3, 1): 2, (2, 2): 2, (4, 1): 2, (5, 1): 2, (3, 2): 1.5, (4, 2): 1,
-        (2, 3): 1, (3, 3): .7, (5, 2): .7, (4, 3): .5, (6, 1): 1, (6, 2): .4, (1, 3): .5}
+# the shapes in which dsvl-regions cuts pages: strips of text, tables, charts
+MANY = {(1, 1): 3, (2, 1): 4, (1, 2): 1.5, (3, 1): 3, (2, 2): 2, (4, 1): 1.5, (5, 1): 1, (3, 2): .7, (4, 2): .4}
 FIRST = {"text": 75, "table": 16, "chart": 6, "blank": 1, "locate": 2}
+NEXT = {"text": 47, "table": 27, "markdown": 5, "chart": 12, "blank": 3, "locate": 6}
 
 # what: the parts trained; tower: share of the decoder's gradient that reaches the tower; dense: weight of its own task
 STAGES = {
@@ -30,6 +30,8 @@ STAGES = {
                       mix={"text": 75, "table": 17, "chart": 7, "blank": 1}),
     "decoder": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
                           "heads.next"), grids=FEW, tower=0., dense=0., lr=1.2e-3, batch=8, mix=FIRST),
+    "reader": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
+                         "heads.next"), grids=MANY, tower=0., dense=0., lr=1.2e-3, batch=14, mix=NEXT),
     "joint": dict(what=("",), grids=FEW, tower=.2, dense=.5, lr=8e-4, batch=8, mix=None),
     "tiles": dict(what=("",), grids=MANY, tower=.2, dense=.3, lr=6e-4, batch=10, mix=None),
 }

@@ -75,8 +75,10 @@ def test_first_failure(folder):
         ((0, 0, 0, 0, 0), None, 0), ((1, 0, 1, 1, 1), None, 1), ((0, 0, 4, 4, 4), "tile", 4),
         ((5, 5, 5, 6, 4), "encode", 6), ((5, 5, 5, 5, 3), "answer", 3), ((5, 0, 0, 0, 0), "rasterize", 5),
         ((5, 5, 5, 5, 5), "answer", 5), ((1, 0, 0, "KILL", 4), "encode", 7), ((1, 0, 7, 4, 4), "tile", 7)]
-    shutil.copy(shutil.which("dsvl"), folder / "dsvl")
+    (folder / "bin").mkdir()
     (folder / "lib").symlink_to(Path(shutil.which("dsvl")).resolve().parent.parent / "lib")
+    folder = folder / "bin"
+    shutil.copy(shutil.which("dsvl"), folder / "dsvl")
     for stage in STAGES:
         script = folder / f"dsvl-{stage}"
         script.write_text(f'#!/bin/sh\ncase $END_{stage} in KILL) kill -KILL $$ ;; *) exit $END_{stage} ;; esac\n')
