@@ -44,17 +44,17 @@ RPATH := -Wl,--as-needed,-rpath,'$$ORIGIN/../lib'
 .PHONY: all check eval demo bench lint asan check-asan fuzz install clean
 all: $(PROGRAMS) $(LIBOUT)/libdsvl.so
 
-$(B)/kernels/%_avx2.o: ISA = -mavx2 -mfma -mf16c
-$(B)/kernels/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
-$(B)/kernels/int8_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
-$(B)/filters/%_avx2.o: ISA = -mavx2 -mfma
+ISA_AVX2 := -mavx2 -mfma -mf16c
+ISA_AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+ISA_OF = $(if $(filter %_avx2.c,$<),$(ISA_AVX2))$(if $(filter %_avx512.c,$<),$(ISA_AVX512)) \
+	$(if $(filter %/int8_avx512.c,$<),-mavx512vnni)
 $(B)/filters/%.o: PKGC = $(shell pkg-config --cflags $(PKGS_FILTERS))
 $(B)/cmd/rasterize_jail.o: PKGC = $(addprefix -DPOPPLER_DATADIR=,$(patsubst %,'"%"',$(shell pkg-config --variable=poppler_datadir poppler-data 2>/dev/null)))
 $(B)/filters/source_pdf.o: PKGC = $(shell pkg-config --cflags $(PKGS_PDF))
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo 'CC   $<'
-	@$(CC) $(ALL_CFLAGS) $(ISA) $(PKGC) -c $< -o $@
+	@$(CC) $(ALL_CFLAGS) $(ISA_OF) $(PKGC) -c $< -o $@
 
 $(KERN_SO): $(KERN_O)
 	@mkdir -p $(@D)
@@ -125,31 +125,34 @@ lint:
 	clang-format --dry-run -Werror $(SOURCES)
 	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem -D_GNU_SOURCE -I. cmd filters lib kernels
-	@$(MAKE) --no-print-directory $(patsubst %.c,$(B)/%.tidy,$(wildcard cmd/*.c filters/*.c lib/*.c))
+	@$(MAKE) --no-print-directory $(patsubst %.c,$(B)/%.tidy,$(wildcard cmd/*.c filters/*.c lib/*.c kernels/*.c))
 	shellcheck .ci/run .ci/setup $(wildcard man/examples/dsvl-* tests/*.sh tests/*/*.sh)
 	mandoc -Tlint -W warning man/*.[157]
 $(B)/%.tidy: %.c .clang-tidy
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. $(TIDY_ISA) \
+	@echo 'TIDY $<'
+	@clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. $(ISA_OF) \
 		$(shell pkg-config --cflags $(PKGS) $(PKGS_FILTERS) $(PKGS_PDF)) >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
-$(B)/filters/%_avx2.tidy: TIDY_ISA = -mavx2 -mfma
 
 # Fuzzers of everything that parses bytes nobody vouches for; SECONDS_EACH seconds each.
 SECONDS_EACH ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(B)/fuzz/%: tests/fuzz/%.c $(wildcard lib/*.c filters/*.c) | $(KERN_SO)
+FUZZ_O := $(patsubst %.c,$(B)/fuzz/%.o,$(wildcard lib/*.c) $(filter-out filters/source_pdf.c,$(wildcard filters/*.c)))
+FUZZ_CC = clang -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+$(B)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
-	clang -std=c11 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -w \
-		$(shell pkg-config --cflags $(PKGS) $(PKGS_FILTERS)) -mavx2 -mfma $< $(wildcard lib/*.c) \
-		$(filter-out filters/source_pdf.c,$(wildcard filters/*.c)) $(KERN_SO) -Wl,-rpath,'$(CURDIR)/$(LIBOUT)' \
-		$(LIBS_FILTERS) $(LIBS_BASE) -o $@
+	@echo 'FUZZ $<'
+	@$(FUZZ_CC) -fsanitize=fuzzer-no-link -std=c11 -D_GNU_SOURCE -I. -O1 -w -MMD -MP $(ISA_OF) \
+		$(shell pkg-config --cflags $(PKGS) $(PKGS_FILTERS)) -c $< -o $@
+$(B)/fuzz/fuzz_%: $(B)/fuzz/tests/fuzz/fuzz_%.o $(FUZZ_O) $(KERN_SO)
+	@echo 'LINK $@'
+	@$(FUZZ_CC) -fsanitize=fuzzer $^ -Wl,-rpath,'$(CURDIR)/$(LIBOUT)' $(LIBS_FILTERS) $(LIBS_BASE) -o $@
 fuzz:
 	@.ci/setup fuzz
 	@$(MAKE) --no-print-directory $(FUZZERS)
 	tests/fuzz/run.sh $(SECONDS_EACH) $(FUZZERS)
 
-MAN1 := $(wildcard man/*.1)
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/models/nano \
 		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,6 +135,12 @@ int cli_usage(const char *format, ...)
     va_end(args);
     if (!log_json) fprintf(stderr, "Try '%s --help'.\n", program_name);
     return CLI_USAGE;
+}
+
+int cli_check_output(const char *next)
+{
+    if (!isatty(STDOUT_FILENO)) return CLI_OK;
+    return cli_usage("standard output is a terminal; redirect it to a file or pipe it to %s", next);
 }
 
 int cli_log_choose(const char *format)
@@ -313,6 +320,15 @@ double cli_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Whether standard output goes to another program, which shows progress itself, or to the terminal, where the
+ * results are the progress. */
+static bool shows_output(void)
+{
+    struct stat out;
+    return isatty(STDOUT_FILENO) ||
+           (fstat(STDOUT_FILENO, &out) == 0 && (S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode)));
+}
+
 void cli_progress(const char *unit, size_t done, size_t total)
 {
     static double begun, drawn;
@@ -321,7 +337,7 @@ void cli_progress(const char *unit, size_t done, size_t total)
     snprintf(name, sizeof name, "%s_total", unit);
     cli_count_set(name, NULL, done);
     cli_metrics_tick();
-    if (terminal < 0) terminal = isatty(STDERR_FILENO);
+    if (terminal < 0) terminal = isatty(STDERR_FILENO) && !shows_output();
     if (!terminal || cli_quiet) return;
     double now = cli_seconds();
     if (begun == 0) begun = now;
@@ -345,6 +361,28 @@ void cli_progress_end(void)
     if (!progress_shown) return;
     fprintf(stderr, "\r\033[K");
     progress_shown = false;
+}
+
+/* ---- models ---- */
+
+char *cli_model_folder(const char *given, dsvl_error *err)
+{
+    if (!given) return dsvl_model_default_folder(err);
+    char *folder = dsvl_strdup(given);
+    if (!folder) dsvl_fail_memory(err, strlen(given));
+    return folder;
+}
+
+dsvl_model *cli_model_open(const char *given, unsigned parts, const dsvl_options *options, dsvl_error *err)
+{
+    char *folder = cli_model_folder(given, err);
+    if (!folder) return NULL;
+    const double begun = cli_seconds();
+    dsvl_model *model = dsvl_model_open(folder, parts, options, err);
+    if (model)
+        cli_note("%s: opened in %.3f s, hash %.16s", folder, cli_seconds() - begun, dsvl_model_hash(model));
+    dsvl_free(folder);
+    return model;
 }
 
 /* ---- filters over records ---- */

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/dsvl.h"
 #include "lib/record.h"
 
 /* Exit statuses, as the EXIT STATUS table of every manual page has them. */
@@ -99,13 +100,16 @@ CLI_PRINTF void cli_info(const char *format, ...); /* what an option asked for, 
 CLI_PRINTF void cli_page_failed(const char *format, ...);
 /* --log-format, where cli_parse does not read it: CLI_OK or CLI_USAGE. */
 int cli_log_choose(const char *format);
+/* Records are not written to a terminal: CLI_USAGE there, with the name of the program that they are for. */
+int cli_check_output(const char *next);
 /* Print the error and return its exit status, so that `return cli_fail(&err)` ends a program. */
 int cli_fail(const dsvl_error *err);
 /* A usage mistake found after parsing: prints it with a hint at --help and returns CLI_USAGE. */
 CLI_PRINTF int cli_usage(const char *format, ...);
 
-/* Progress on standard error when that is a terminal and --quiet was not given: done, rate, time left (total
- * 0: not known). Calls are cheap; lines are drawn a few times a second. */
+/* Progress on standard error when that is a terminal, --quiet was not given and standard output is a file, so
+ * that in a pipeline the last program alone shows it: done, rate, time left (total 0: not known). Calls are
+ * cheap; lines are drawn a few times a second. */
 void cli_progress(const char *unit, size_t done, size_t total);
 void cli_progress_end(void);
 
@@ -115,6 +119,11 @@ void cli_count(const char *name, const char *label, uint64_t n);     /* adds n *
 void cli_count_set(const char *name, const char *label, uint64_t n); /* the count is n */
 
 double cli_seconds(void); /* monotonic clock */
+
+/* The model folder that -m names, or the embedded model's where it names none (NULL). Owned (dsvl_free). */
+char *cli_model_folder(const char *given, dsvl_error *err);
+/* The same, opened; --verbose says how long it took. */
+dsvl_model *cli_model_open(const char *given, unsigned parts, const dsvl_options *options, dsvl_error *err);
 
 /* The records of the files given, or of standard input when there are none ("-" is standard input too). */
 typedef struct cli_input cli_input;

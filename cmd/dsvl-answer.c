@@ -552,14 +552,7 @@ static int read_questions(asker *a, dsvl_error *err)
 static int open_model(asker *a, dsvl_error *err)
 {
     const dsvl_options model_options = {.threads = (int)options.threads, .max_memory = options.max_memory};
-    char *folder = options.model ? dsvl_strdup(options.model) : dsvl_model_default_folder(err);
-    if (!folder) return options.model ? dsvl_fail_memory(err, strlen(options.model)) : -1;
-    const double begun = cli_seconds();
-    a->model = dsvl_model_open(folder, DSVL_PART_DECODER | DSVL_PART_TOKENIZER, &model_options, err);
-    if (a->model)
-        cli_note("%s: opened in %.3f s, hash %.16s", folder, cli_seconds() - begun,
-                 dsvl_model_hash(a->model));
-    dsvl_free(folder);
+    a->model = cli_model_open(options.model, DSVL_PART_DECODER | DSVL_PART_TOKENIZER, &model_options, err);
     /* What --stream has shown cannot be taken back, so its answers may differ. */
     if (a->model && !options.stream) a->store = cli_cache_open();
     if (a->model) a->session = dsvl_session_new(a->model, 0, err);

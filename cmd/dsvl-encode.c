@@ -350,14 +350,7 @@ static int open_model(encoder *e, dsvl_error *err)
     const uint64_t limit = options.max_memory;
     const dsvl_options model_options = {.threads = (int)options.threads,
                                         .max_memory = limit - limit / 8 - limit / 4};
-    char *folder = options.model ? dsvl_strdup(options.model) : dsvl_model_default_folder(err);
-    if (!folder) return options.model ? dsvl_fail_memory(err, strlen(options.model)) : -1;
-    const double begun = cli_seconds();
-    e->model = dsvl_model_open(folder, DSVL_PART_VISION, &model_options, err);
-    if (e->model)
-        cli_note("%s: opened in %.3f s, hash %.16s", folder, cli_seconds() - begun,
-                 dsvl_model_hash(e->model));
-    dsvl_free(folder);
+    e->model = cli_model_open(options.model, DSVL_PART_VISION, &model_options, err);
     if (!e->model) return -1;
     e->cache = dsvl_tile_cache_new(e->model, limit && limit / 8 < KEEP_BYTES ? limit / 8 : KEEP_BYTES, err);
     e->writer = dsvl_writer_new(STDOUT_FILENO, "standard output", err);
@@ -376,6 +369,7 @@ int main(int argc, char **argv)
     if (strcmp(options.dtype, "f32") != 0 && strcmp(options.dtype, "bf16") != 0) {
         return cli_usage("--dtype takes f32 or bf16, not \"%s\"", options.dtype);
     }
+    if (cli_check_output("dsvl-answer")) return CLI_USAGE;
     cli_input *input = cli_input_new(argv, files, &err);
     int status = -1;
     if (input && open_model(&e, &err) == 0) status = run(&e, input, &err);

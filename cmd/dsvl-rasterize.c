@@ -123,9 +123,7 @@ static int check_options(rasterize_job *j, dsvl_page_format *format)
     if (render.trim) n += snprintf(s + n, size - (size_t)n, " --trim --trim-margin=%g", render.trim_margin);
     snprintf(s + n, size - (size_t)n, "%s%s", render.gray ? " --gray" : "",
              render.text_layer ? "" : " --no-text-layer");
-    if (isatty(STDOUT_FILENO))
-        return cli_usage("standard output is a terminal; redirect it to a file or pipe it to dsvl-tile");
-    return CLI_OK;
+    return cli_check_output("dsvl-tile");
 }
 
 static int rasterize_document(rasterize_job *j, rasterize_jail *jail, const char *document, dsvl_error *err)

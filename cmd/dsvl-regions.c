@@ -190,12 +190,12 @@ static int check_kinds(void)
 
 static int read_model(cutter *c, dsvl_error *err)
 {
-    char *folder = options.model ? dsvl_strdup(options.model) : dsvl_model_default_folder(err);
+    char *folder = cli_model_folder(options.model, err);
     dsvl_config config = {0};
-    if (!folder) return options.model ? dsvl_fail_memory(err, strlen(options.model)) : -1;
+    if (!folder) return -1;
     int status = dsvl_processor_config_read(&c->processor, folder, err);
     if (!status && dsvl_folder_has(folder, "config.json")) status = dsvl_config_read(&config, folder, err);
-    dsvl_dealloc(folder);
+    dsvl_free(folder);
     c->em = options.em > 0 ? options.em : config.preferred_em_px ? config.preferred_em_px : 20;
     c->tiles = options.tiles ? (int)options.tiles : config.region_tiles ? config.region_tiles : 24;
     snprintf(c->settings, sizeof c->settings, "--em=%g --max-tiles=%d%s%s%s", c->em, c->tiles,
@@ -210,6 +210,7 @@ int main(int argc, char **argv)
     dsvl_error err = {0};
     const int files = cli_parse(&program, argc, argv);
     int status = check_kinds();
+    if (!status) status = cli_check_output("dsvl-tile");
     if (status) return status;
     cli_input *input = cli_input_new(argv, files, &err);
     status = input ? read_model(&c, &err) : -1;

@@ -14,7 +14,7 @@
 
 static struct {
     const char *model, *per, *cropping, *pillow;
-    long max_pixels;
+    uint64_t max_pixels;
 } options = {.per = "page", .cropping = "auto", .pillow = "9.3", .max_pixels = 200 * 1000 * 1000};
 
 static const cli_option option_table[] = {
@@ -25,8 +25,7 @@ static const cli_option option_table[] = {
      "local tiles: auto (default; not for more than two images), on or off", 0, 0},
     {"pillow", 0, CLI_STRING, &options.pillow, "VERSION",
      "equal this Pillow: 9.3 (default; to 12.1), 12.2 or 13.0", 0, 0},
-    {"max-pixels", 0, CLI_INT, &options.max_pixels, "N", "refuse larger pictures (default 200000000)", 1,
-     1e9},
+    {"max-pixels", 0, CLI_SIZE, &options.max_pixels, "N", "refuse larger pictures (default 200000000)", 0, 0},
     CLI_CACHE,
     CLI_MEMORY,
     CLI_COMMON,
@@ -378,17 +377,17 @@ static void set_up(tiler *t)
     t->cropping = (cropping)choose("cropping", options.cropping, cropping_names);
     t->pillow = (dsvl_pillow)choose("pillow", options.pillow, pillow_names);
     t->render = dsvl_render_defaults();
-    t->render.max_pixels = (uint64_t)options.max_pixels;
+    t->render.max_pixels = options.max_pixels;
     snprintf(t->settings, sizeof t->settings, "--per=%s --cropping=%s --pillow=%s", options.per,
              options.cropping, options.pillow);
 }
 
 static int read_model(tiler *t, dsvl_error *err)
 {
-    char *folder = options.model ? dsvl_strdup(options.model) : dsvl_model_default_folder(err);
-    if (!folder) return options.model ? dsvl_fail_memory(err, strlen(options.model)) : -1;
+    char *folder = cli_model_folder(options.model, err);
+    if (!folder) return -1;
     int status = dsvl_processor_config_read(&t->processor, folder, err);
-    dsvl_dealloc(folder);
+    dsvl_free(folder);
     return status;
 }
 
@@ -398,6 +397,7 @@ int main(int argc, char **argv)
     dsvl_error err = {0};
     const int files = cli_parse(&program, argc, argv);
     set_up(&t);
+    if (cli_check_output("dsvl-encode")) return CLI_USAGE;
     t.input = cli_input_new(argv, files, &err);
     t.writer = dsvl_writer_new(STDOUT_FILENO, "standard output", &err);
     int status = t.input && t.writer ? read_model(&t, &err) : -1;

@@ -163,7 +163,7 @@ static const dsvl_task *find_task(int *em)
     dsvl_error err = {0};
     dsvl_config config = {0};
     const dsvl_task *task = asked.prompt && !asked.prompts ? dsvl_task_of(asked.prompt) : NULL;
-    char *folder = asked.model ? dsvl_strdup(asked.model) : dsvl_model_default_folder(&err);
+    char *folder = cli_model_folder(asked.model, &err);
     if (folder && dsvl_config_read(&config, folder, &err) == 0) *em = config.preferred_em_px;
     dsvl_free(folder);
     if (asked.per && strcmp(asked.per, "page") != 0)
@@ -211,7 +211,7 @@ static int route(pipeline *line, int argc, char **argv)
     if (asked.prompt || asked.prompts) {
         if (files < 1) return cli_usage("no file is named");
     } else {
-        if (files < 2) return cli_usage("dsvl ask takes files and, last, a prompt");
+        if (files < 2) return cli_usage("files are needed, and, last, a prompt");
         asked.prompt = argv[--files];
     }
     give_options(line, options);
@@ -307,8 +307,8 @@ int main(int argc, char **argv)
         "ask [OPTION...] FILE... PROMPT\n       dsvl run --out DIR -p PROMPT [OPTION...] FILE...\n       "
         "dsvl STAGE [OPTION...]",
         "Read documents with DeepSeek-VL models on CPUs. `dsvl ask` runs the whole pipeline,\n"
-        "`dsvl run` does so for many documents, unattended; a STAGE is rasterize, regions, tile, encode or "
-        "answer: dsvl STAGE --help.",
+        "`dsvl run` does so for many documents, unattended; a STAGE is rasterize, regions, tile, encode, "
+        "answer or model: dsvl STAGE --help.",
         NULL, 0};
     char folder[4096];
     char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;

@@ -153,12 +153,17 @@ static int share_seconds(dsvl_record *record, size_t count, dsvl_error *err)
     size_t n = 0;
     while (p && *p && n < sizeof shared - 96) {
         const size_t name = strcspn(p, "= "), whole = strcspn(p, " ");
-        if (p[name] == '=' && name < 64)
+        if (name < 64 && p[name] == '=')
             n += (size_t)snprintf(shared + n, sizeof shared - n, "%s%.*s=%.5f", n ? " " : "", (int)name, p,
                                   strtod(p + name + 1, NULL) / (double)count);
         p += whole + (p[whole] == ' ');
     }
     return n ? dsvl_record_set(record, DSVL_KEY_SECONDS, shared, err) : 0;
+}
+
+static bool same_box(const float a[4], const float b[4])
+{
+    return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
 static int put_words(dsvl_record *record, const dsvl_page_view *view, const double box[4], dsvl_error *err)
@@ -177,7 +182,7 @@ static int put_words(dsvl_record *record, const dsvl_page_view *view, const doub
     dsvl_words_keep(&words, box);
     /* Places are the page's own. */
     for (size_t i = 0, kept = 0; view->straight_boxes && kept < words.count; i++) {
-        if (memcmp(words.boxes + 4 * kept, from->boxes + 4 * i, 4 * sizeof(float)) != 0) continue;
+        if (!same_box(words.boxes + 4 * kept, from->boxes + 4 * i)) continue;
         memcpy(words.boxes + 4 * kept++, view->boxes + 4 * i, 4 * sizeof(float));
     }
     status = dsvl_words_put_take(record, &words, err);

@@ -160,7 +160,8 @@ float kern_scalar_quantized(const kern_weight *w, int64_t row, int64_t col, int 
     const int64_t r = row % KERN_PANEL, k = col % w->group;
     const unsigned char *data = block + 2 * KERN_PANEL + 4 * r + k % 4;
     if (w->dtype == KERN_Q8) {
-        *q = (int8_t)data[k / 4 * 4 * KERN_PANEL];
+        const int byte = data[k / 4 * 4 * KERN_PANEL];
+        *q = byte - (byte & 128 ? 256 : 0);
     } else {
         const int nibble = data[k / 8 * 4 * KERN_PANEL] >> (k / 4 % 2 * 4) & 15;
         *q = nibble - (nibble & 8 ? 16 : 0);

@@ -106,8 +106,10 @@ dsvl_grounding *dsvl_evidence_ground(const dsvl_evidence *e, dsvl_error *err)
         dsvl_fail_memory(err, 4 * e->count * sizeof *apart);
         return NULL;
     }
-    for (size_t i = 0; i < 4 * e->count; i++)
-        apart[i] = e->boxes[i] + (i & 1 ? 1e5f * (float)e->image[i / 4] : 0);
+    for (size_t i = 0; i < 4 * e->count; i++) {
+        const size_t word = i / 4;
+        apart[i] = e->boxes[i] + (i & 1 ? 1e5f * (float)e->image[word] : 0);
+    }
     const dsvl_grounding_words words = {.text = e->text,
                                         .bytes = e->bytes,
                                         .offsets = e->count ? e->offsets : none,

@@ -236,6 +236,10 @@ static int read_record(dsvl_reader *reader, dsvl_record **record, dsvl_error *er
     if (got < 8) return cut_short(reader, "inside a length word", err);
     for (int i = 7; i >= 0; i--) length = length << 8 | word[i];
     if (length < 2 || length > DSVL_HEADER_LIMIT) {
+        if (reader->seen.total == 0)
+            return dsvl_fail(err, DSVL_E_INPUT,
+                             "%s: not a record stream; one begins with dsvl-rasterize and a document",
+                             reader->name);
         return dsvl_fail(err, DSVL_E_INPUT,
                          "%s: not a record stream: a header of %llu bytes after %zu records", reader->name,
                          (unsigned long long)length, reader->seen.total);

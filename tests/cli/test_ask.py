@@ -59,7 +59,7 @@ def test_failures(folder):
     with open("/dev/full", "wb") as full:
         out = subprocess.run(["dsvl", "ask", *LIMIT, "--dpi=40", REPORT, "Hello?"], stdout=full, stderr=subprocess.PIPE)
     assert out.returncode == 5 and b"dsvl-answer failed first, with exit status 5" in out.stderr, out
-    for wrong, says in (((), "takes files and, last, a prompt"), ((REPORT,), "takes files and, last, a prompt"),
+    for wrong, says in (((), "files are needed, and, last, a prompt"), ((REPORT,), "files are needed, and, last, a prompt"),
                         (("-p", "Hello?"), "no file is named"), (("--dots=3", REPORT, "x"), "no option --dots=3"),
                         ((REPORT, "-p"), "--prompt needs a value: --prompt PROMPT"),
                         (("--dpi=wide", REPORT, "x"), "dsvl-rasterize failed first, with exit status 2")):

@@ -3,6 +3,7 @@
 without its end record, a full disk and a reader that is gone do to each."""
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -68,6 +69,27 @@ def test_quiet_and_verbose():
     assert run("dsvl-rasterize", "-q", "nowhere.pdf", status=1, says="nowhere.pdf")  # errors are said all the same
 
 
+def test_progress():
+    """A program shows it on a terminal, unless another program or the terminal reads its output; records are not
+    written to a terminal at all."""
+    ours, terminal = pty.openpty()
+    os.set_blocking(ours, False)
+    with open("/dev/null", "wb") as file:
+        for program, data, options in PROGRAMS:
+            for quiet, output in (([], file), (["-q"], file), ([], subprocess.PIPE), ([], terminal)):
+                done = subprocess.run([program, *options, *quiet], input=data, stdout=output, stderr=terminal)
+                assert done.returncode == (2 if output == terminal and program != "dsvl-answer" else 0), (program, done)
+                try:
+                    shown = os.read(ours, 1 << 20)
+                except BlockingIOError:
+                    shown = b""
+                drawn = re.search(rb"\r\x1b\[K" + program.encode() + rb": \d+(/\d+)? (pages|answers), [0-9.]+/s", shown)
+                assert bool(drawn) == (output is file and not quiet), (program, quiet, output, shown[-300:])
+                assert not drawn or shown.endswith(b"\r\x1b[K"), "and clears it"
+    os.close(terminal)
+    os.close(ours)
+
+
 def test_log_format():
     for program, data, options in PROGRAMS:
         _, error = run(program, "--log-format=json", *options, "no \"such\" \\ \xff file", data=data,
@@ -125,6 +147,8 @@ def test_streams_without_their_end():
             out, _ = run(program, *options, data=data[:cut], status=4, says="standard input")
             assert b'"dsvl.kind":"end"' not in out, program
         run(program, *options, data=data + b"behind the end", status=4)
+        if program != "dsvl-tile":  # which takes pictures too
+            run(program, *options, REPORT, status=4, says="report.pdf: not a record stream; one begins with dsvl-rasterize")
         run(program, *options, "/nowhere/stream", status=4 if program != "dsvl-tile" else 1, says="/nowhere/stream")
 
 

@@ -147,8 +147,7 @@ static void defaults(void)
 static const struct {
     const char *changes, *message; /* part of it */
 } refused[] = {
-    {"model_type=\"llava\"",
-     "M/config.json: model_type is \"llava\", not a type that can be run"},
+    {"model_type=\"llava\"", "M/config.json: model_type is \"llava\", not a type that can be run"},
     {"model_type=", "model_type is absent"},
     {"tile_tag=\"1D\"", "tile_tag \"1D\" cannot be run"},
     {"tile_tag=", "tile_tag is absent, not \"2D\""},
@@ -281,9 +280,10 @@ static void processors(void)
     memset(&err, 0, sizeof err);
     CHECK(parse_processor(&p, "candidate_resolutions=[[256,256]]", &err) == 0 &&
           dsvl_config_match(&c, &p, "M", &err) == -1);
-    CHECK_MSG(strstr(err.message,
-                     "candidate_resolutions is 256 pixels, but config.json: image_size of the vision tower is 384"),
-              "%s", err.message);
+    CHECK_MSG(
+        strstr(err.message,
+               "candidate_resolutions is 256 pixels, but config.json: image_size of the vision tower is 384"),
+        "%s", err.message);
     memset(&err, 0, sizeof err);
     CHECK(parse_processor(&p, "downsample_ratio=1", &err) == 0 && dsvl_config_match(&c, &p, "M", &err) == -1);
     CHECK_MSG(strstr(err.message, "downsample_ratio 1 make 27 tokens a side"), "%s", err.message);

@@ -68,8 +68,8 @@ static void test_shapes(void)
     CHECK(dsvl_tensor_new(&t, DSVL_F32, 2, big, &err) == -1 && err.code == DSVL_E_LIMIT);
 }
 
-/* Up to 255 bytes the published test vectors of BLAKE2bp (blake2-kat.json); beyond, what Python's hashlib gives
- * (tests/cli/librecords.py). */
+/* Up to 255 bytes the published test vectors of BLAKE2bp (blake2-kat.json); beyond, what Python's hashlib
+ * gives (tests/cli/librecords.py). */
 static void test_hash(void)
 {
     static const struct {
