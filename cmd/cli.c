@@ -221,7 +221,7 @@ static void store(const cli_option *o, const char *value)
         return;
     }
     case CLI_SIZE:
-        if (!parse_size(value, o->target)) {
+        if (!parse_size(value, o->target) || (double)*(uint64_t *)o->target < o->low) {
             exit(cli_usage("--%s takes a size such as 800M or 12G, not \"%s\"", o->name, value));
         }
         return;

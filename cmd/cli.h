@@ -29,7 +29,7 @@ typedef enum cli_type {
     CLI_STRING, /* const char ** */
     CLI_INT,    /* long *, in [low, high] */
     CLI_REAL,   /* double *, in [low, high] */
-    CLI_SIZE,   /* uint64_t *: bytes, with K, M, G, T for powers of 1024 */
+    CLI_SIZE,   /* uint64_t *, at least low: with K, M, G, T for powers of 1024 */
 } cli_type;
 
 typedef struct cli_option {

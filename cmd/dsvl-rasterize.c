@@ -42,7 +42,7 @@ static const cli_option option_table[] = {
     {"format", 0, CLI_STRING, &options.format, "FORMAT",
      "records (default) or ppm: P6 pictures one after the other", 0, 0},
     {"max-pixels", 0, CLI_SIZE, &render.max_pixels, "N", "refuse pages with more pixels (default 200000000)",
-     0, 0},
+     1, 0},
     {"max-pages", 0, CLI_INT, &limits.pages, "N", "take no more pages of a document (default 10000)", 1, 1e9},
     {"max-memory", 0, CLI_SIZE, &limits.memory, "SIZE",
      "memory that reading a document may take: a page that needs more fails (default 4G)", 0, 0},

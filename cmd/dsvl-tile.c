@@ -25,7 +25,7 @@ static const cli_option option_table[] = {
      "local tiles: auto (default; not for more than two images), on or off", 0, 0},
     {"pillow", 0, CLI_STRING, &options.pillow, "VERSION",
      "equal this Pillow: 9.3 (default; to 12.1), 12.2 or 13.0", 0, 0},
-    {"max-pixels", 0, CLI_SIZE, &options.max_pixels, "N", "refuse larger pictures (default 200000000)", 0, 0},
+    {"max-pixels", 0, CLI_SIZE, &options.max_pixels, "N", "refuse larger pictures (default 200000000)", 1, 0},
     CLI_CACHE,
     CLI_MEMORY,
     CLI_COMMON,

@@ -37,7 +37,7 @@ int main(void)
     dsvl_error err = {0};
     dsvl_model *model = dsvl_model_open(getenv("MODEL"), DSVL_PART_DECODER | DSVL_PART_TOKENIZER, NULL, &err);
     dsvl_session *session = model ? dsvl_session_new(model, 0, &err) : NULL;
-    const dsvl_message turn = {"user", "Hello.", 0, 0};
+    const dsvl_message turn = {.role = "user", .content = "Hello."};
     const dsvl_sampling greedy = {.top_p = 1, .repetition_penalty = 1};
     dsvl_generation generation = {0};
     int32_t *ids = NULL;

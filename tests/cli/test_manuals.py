@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAMS = sorted(p.stem for p in (ROOT / "cmd").glob("dsvl*.c"))
+PROGRAMS = sorted({p.stem for p in (ROOT / "cmd").glob("dsvl*.c")} | {"dsvl-run"})
 # What a table of exit statuses must say of each, whatever else it says.
 STATUSES = {0: "All|Done", 1: "failed|departs", 2: "command line", 3: "model folder cannot be used", 4: "read|malformed",
             5: "Output cannot be written", 6: "Out of memory", 7: "fault of dsvl's own: please report it"}
-READ_STREAMS = [p for p in PROGRAMS if "cli_input_new" in (ROOT / "cmd" / f"{p}.c").read_text()]
+READ_STREAMS = [p for p in PROGRAMS if p != "dsvl-run" and "cli_input_new" in (ROOT / "cmd" / f"{p}.c").read_text()]
 failures = []
 
 
@@ -52,9 +52,10 @@ def plain(macros):
 
 def options(program):
     """What --help lists, with its argument; of a program with verbs, what all of them list."""
-    verbs, listed = {"dsvl": ["ask"]}.get(program, [None]), []
+    command, verbs = {"dsvl": ("dsvl", ["ask"]), "dsvl-run": ("dsvl", ["run"])}.get(program, (program, [None]))
+    listed = []
     for verb in verbs:
-        run = subprocess.run([program, *filter(None, [verb]), "--help"], capture_output=True, text=True)
+        run = subprocess.run([command, *filter(None, [verb]), "--help"], capture_output=True, text=True)
         check(run.returncode == 0 and not run.stderr, program, "--help:", run.returncode, run.stderr)
         choice = re.match(rf"Usage: {program} (\w+(?:\|\w+)+) ", run.stdout)
         if choice:
