@@ -32,5 +32,6 @@ void dsvl_error_prefix(dsvl_error *err, const char *format, ...)
 
 int dsvl_fail_memory(dsvl_error *err, size_t n)
 {
-    return dsvl_fail(err, DSVL_E_MEMORY, "out of memory (%zu bytes); another --max-memory or a smaller batch may help", n);
+    return dsvl_fail(err, DSVL_E_MEMORY,
+                     "out of memory (%zu bytes); another --max-memory or a smaller batch may help", n);
 }
