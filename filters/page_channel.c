@@ -22,6 +22,7 @@ typedef struct shared_head {
     atomic_long position, page;
     volatile int call;
     atomic_size_t usual; /* bytes of the last page */
+    size_t taken[SLOTS]; /* bytes to wipe, where the process that drew was honest; else they are its own */
 } shared_head;
 
 struct dsvl_page_channel {
@@ -121,7 +122,8 @@ void dsvl_page_channel_begin(dsvl_page_channel *channel, long position, long pag
     atomic_store(&head(channel)->page, page);
     atomic_store(&head(channel)->position, position);
     wait_for_room(channel); /* a page that fails leaves it to the next one */
-    dsvl_page_pool_lend(channel->pool, slot(channel, channel->sent), channel->slot_bytes);
+    dsvl_page_pool_lend(channel->pool, slot(channel, channel->sent), channel->slot_bytes,
+                        &head(channel)->taken[channel->sent % SLOTS]);
 }
 
 /* Pixels into their slot, where most of them are already; in the record their height and width remain. */
@@ -134,7 +136,11 @@ static int hand_over_pixels(dsvl_page_channel *channel, dsvl_record *record, con
     if (pixels->nbytes > channel->slot_bytes)
         return dsvl_fail(err, DSVL_E_LIMIT, "the page has more pixels than --max-pixels allows");
     wait_for_room(channel);
-    if (pixels->data != place) memcpy(place, pixels->data, pixels->nbytes);
+    if (pixels->data != place) {
+        memcpy(place, pixels->data, pixels->nbytes);
+        size_t *taken = &head(channel)->taken[channel->sent % SLOTS];
+        if (*taken < pixels->nbytes) *taken = pixels->nbytes;
+    }
     if (dsvl_tensor_new(&size, DSVL_I64, 1, &two, err)) return -1;
     memcpy(size.data, pixels->shape, 2 * sizeof(int64_t));
     channel->sent++;
@@ -151,9 +157,12 @@ int dsvl_page_channel_put_take(dsvl_page_channel *channel, dsvl_record *record, 
     return status;
 }
 
+/* A record of its own and no end record: after that a reader would wait for the process to be gone, which
+ * takes as long as a part of a page. */
 int dsvl_page_channel_end(dsvl_page_channel *channel, dsvl_error *err)
 {
-    return dsvl_writer_end(channel->writer, err);
+    dsvl_record *done = dsvl_record_new("done", err);
+    return done ? dsvl_page_channel_put_take(channel, done, err) : -1;
 }
 
 /* ---- receiving ---- */
@@ -164,11 +173,14 @@ void dsvl_page_channel_reset(dsvl_page_channel *channel)
     channel->reader = NULL;
     if (channel->input >= 0) close(channel->input);
     channel->input = -1;
-    /* What is kept is wiped; a process that did not come to its end may have left anything. */
-    size_t kept = channel->whole && channel->slot_bytes > SLOT_KEPT ? SLOT_KEPT : 0;
-    if (!channel->whole || channel->slot_bytes > SLOT_KEPT) {
-        for (unsigned i = 0; i < SLOTS; i++)
+    /* A process that did not come to its end may have left anything: then nothing is kept. */
+    size_t kept = !channel->whole ? 0 : channel->slot_bytes < SLOT_KEPT ? channel->slot_bytes : SLOT_KEPT;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        size_t taken = *(volatile size_t *)&head(channel)->taken[i];
+        memset(slot(channel, i), 0, taken < kept ? taken : kept);
+        if (kept < channel->slot_bytes)
             madvise(slot(channel, i) + kept, channel->slot_bytes - kept, MADV_REMOVE);
+        head(channel)->taken[i] = 0;
     }
     channel->whole = false;
     channel->received = 0;
@@ -208,7 +220,6 @@ static int fetch_pixels(dsvl_page_channel *channel, dsvl_record *record, dsvl_er
     if (!pixels.data) return dsvl_fail_memory(err, pixels.nbytes);
     unsigned char *place = slot(channel, channel->received++);
     memcpy(pixels.data, place, pixels.nbytes);
-    memset(place, 0, pixels.nbytes);
     sem_post(&head(channel)->room);
     atomic_store(&head(channel)->usual, pixels.nbytes);
     return dsvl_record_put_take(record, "pixels", &pixels, err);
@@ -217,7 +228,13 @@ static int fetch_pixels(dsvl_page_channel *channel, dsvl_record *record, dsvl_er
 int dsvl_page_channel_next(dsvl_page_channel *channel, dsvl_record **record, dsvl_error *err)
 {
     int status = dsvl_reader_next(channel->reader, record, err);
-    channel->whole = status == 0;
+    if (status == 1 && dsvl_record_is(*record, "done")) {
+        dsvl_record_free(*record);
+        *record = NULL;
+        channel->whole = true;
+        return 0;
+    }
+    if (status == 0) return dsvl_fail(err, DSVL_E_INPUT, "an end came where none belongs");
     if (status == 1 && dsvl_record_is(*record, "page") && fetch_pixels(channel, *record, err)) {
         dsvl_record_free(*record);
         *record = NULL;

@@ -19,7 +19,7 @@ struct dsvl_page_pool {
     int count;
     size_t bytes;
     void *lent; /* NULL: nothing is, or it was taken */
-    size_t lent_bytes;
+    size_t lent_bytes, *lent_most;
 };
 
 dsvl_page_pool *dsvl_page_pool_new(void)
@@ -52,11 +52,12 @@ static void *find_spare(dsvl_page_pool *pool, size_t bytes)
     return block;
 }
 
-void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes)
+void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes, size_t *most)
 {
     pthread_mutex_lock(&pool->lock);
     pool->lent = block;
     pool->lent_bytes = bytes;
+    pool->lent_most = most;
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -67,9 +68,11 @@ static void *take_lent(dsvl_page_pool *pool, size_t bytes)
     pthread_mutex_lock(&pool->lock);
     void *block = bytes <= pool->lent_bytes ? pool->lent : NULL;
     if (block) pool->lent = NULL;
+    if (block && *pool->lent_most < bytes) *pool->lent_most = bytes;
     pthread_mutex_unlock(&pool->lock);
 #ifdef MADV_POPULATE_WRITE
-    if (block) madvise(block, bytes, MADV_POPULATE_WRITE); /* only advice: old kernels do not know it */
+    if (block && bytes <= POOL_BYTES / 4)
+        madvise(block, bytes, MADV_POPULATE_WRITE); /* old kernels do not know it */
 #endif
     return block;
 }

@@ -20,13 +20,14 @@ FOUR = ['--dpi=10', '--pages=1']
 
 def objects(*bodies):
     """A PDF of these objects, numbered from 1; the first is the catalogue."""
-    out, offsets = b'%PDF-1.7\n', []
+    parts, offsets, at = [b'%PDF-1.7\n'], [], 9
     for i, body in enumerate(bodies):
-        offsets.append(len(out))
-        out += b'%d 0 obj\n%s\nendobj\n' % (i + 1, body)
-    table = b''.join(b'%010d 00000 n \n' % o for o in offsets)
-    return out + b'xref\n0 %d\n0000000000 65535 f \n%strailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n' % (
-        len(bodies) + 1, table, len(bodies) + 1, len(out))
+        offsets.append(at)
+        parts.append(b'%d 0 obj\n%s\nendobj\n' % (i + 1, body))
+        at += len(parts[-1])
+    parts += [b'%010d 00000 n \n' % o for o in offsets]
+    parts.insert(1 + len(bodies), b'xref\n0 %d\n0000000000 65535 f \n' % (len(bodies) + 1))
+    return b''.join(parts) + b'trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n' % (len(bodies) + 1, at)
 
 
 def stream(data, more=b''):
