@@ -66,6 +66,11 @@ VEC void pack_rows(int8_t *to, float *scale, int32_t *offset, const kern_rows *x
             }
         }
     }
+    if (rows > x->rows) /* the row that there is not */
+        for (int64_t b = 0; b * group < x->cols; b++) {
+            memset(offset + (b * rows + x->rows) * digits, 0, (size_t)digits * sizeof *offset);
+            scale[(digits > 1 ? b * rows : 0) + x->rows] = 0;
+        }
 }
 
 /* The sums of one row and half as floats. Each is exact; three digits are rounded twice. */
