@@ -60,7 +60,8 @@ static inline kern_weight random_weight(kern_dtype dtype, int64_t rows, int64_t 
         w.data = random_floats(n);
         return w;
     }
-    uint16_t *half = (uint16_t *)(void *)random_floats(n / 2 + 1);
+    void *kept = random_floats(n / 2 + 1);
+    uint16_t *half = kept;
     for (int64_t i = 0; i <= n; i++) {
         const uint32_t r = random_bits();
         half[i] = dtype == KERN_BF16 ? (uint16_t)((r & 0x8000) | (0x3d80 + (r & 0x1ff)))
