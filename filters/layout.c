@@ -155,8 +155,9 @@ out:
     return status;
 }
 
-/* After sorting, a run's part is found again by where the parts went. */
-static int sort_parts(work *w, dsvl_error *err)
+/* After sorting, a run's part is found again by where the parts went. first: what both are numbered from on
+ * the page. */
+static int sort_parts(work *w, int first, dsvl_error *err)
 {
     size_t n = w->part_count;
     int *place = dsvl_alloc(n, sizeof *place);
@@ -165,9 +166,85 @@ static int sort_parts(work *w, dsvl_error *err)
     int status = dsvl_layout_order(w->parts, n, w->em, err);
     for (size_t i = 0; i < n; i++) place[w->parts[i].index] = (int)i;
     for (size_t i = 0; i < w->runs.count; i++) {
-        if (w->runs.data[i].part >= 0) w->runs.data[i].part = place[w->runs.data[i].part];
+        if (w->runs.data[i].part >= 0) w->runs.data[i].part = first + place[w->runs.data[i].part];
     }
     dsvl_dealloc(place);
+    return status;
+}
+
+/* Behind w's parts and runs come those of a frame. */
+static int take_frame(work *w, const work *frame, dsvl_error *err)
+{
+    void *block = w->parts;
+    bool room = dsvl_grow(&block, &w->part_capacity, w->part_count + frame->part_count, sizeof *w->parts);
+    w->parts = block;
+    if (!room) return dsvl_fail_memory(err, w->part_capacity * sizeof *w->parts);
+    if (frame->part_count)
+        memcpy(w->parts + w->part_count, frame->parts, frame->part_count * sizeof *w->parts);
+    if (frame->runs.count)
+        memcpy(w->runs.data + w->runs.count, frame->runs.data, frame->runs.count * sizeof *w->runs.data);
+    w->part_count += frame->part_count;
+    w->runs.count += frame->runs.count;
+    w->columns = frame->columns;
+    return 0;
+}
+
+/* The parts of one frame: of its runs and rules alone. */
+static int find_in_frame(work *w, const runs *all, const int *run_frames, const int *rule_frames, int number,
+                         dsvl_error *err)
+{
+    dsvl_ink ink = *w->ink;
+    work f = {.ink = &ink, .em = w->em, .cells_per_point = w->cells_per_point, .columns = w->columns};
+    int status = -1;
+    ink.rule_count = 0;
+    ink.rules = dsvl_alloc(w->ink->rule_count, sizeof *ink.rules);
+    f.runs.data = dsvl_alloc(all->count + 2 * w->ink->rule_count, sizeof *f.runs.data);
+    f.rule_used = dsvl_alloc_zero(w->ink->rule_count, 1);
+    if (!ink.rules || !f.runs.data || !f.rule_used) {
+        dsvl_fail_memory(err, all->count * sizeof *f.runs.data);
+        goto out;
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        if (run_frames[i] == number) f.runs.data[f.runs.count++] = all->data[i];
+    }
+    for (size_t i = 0; i < w->ink->rule_count; i++) {
+        if (rule_frames[i] == number) ink.rules[ink.rule_count++] = w->ink->rules[i];
+    }
+    if (dsvl_layout_ruled(&f, err) || dsvl_layout_figures(&f, err) || dsvl_layout_rows(&f, err) ||
+        sort_parts(&f, (int)w->part_count, err))
+        goto out;
+    status = take_frame(w, &f, err);
+out:
+    dsvl_dealloc(ink.rules);
+    dsvl_dealloc(f.runs.data);
+    dsvl_dealloc(f.rule_used);
+    dsvl_dealloc(f.parts);
+    return status;
+}
+
+/* Frame by frame. */
+static int find_parts(work *w, dsvl_error *err)
+{
+    const runs all = w->runs;
+    const size_t rules = w->ink->rule_count;
+    int frames = 0, status = -1;
+    int *run_frames = dsvl_alloc(all.count, sizeof *run_frames),
+        *rule_frames = dsvl_alloc(rules, sizeof *rule_frames);
+    runs found = {dsvl_alloc(all.count + 2 * rules, sizeof *found.data), 0};
+    if (!run_frames || !rule_frames || !found.data) {
+        dsvl_fail_memory(err, all.count * sizeof *found.data);
+        goto out;
+    }
+    if (dsvl_layout_frames(w, run_frames, rule_frames, &frames, err)) goto out;
+    w->runs = found;
+    status = 0;
+    for (int i = 0; i < frames && !status; i++)
+        status = find_in_frame(w, &all, run_frames, rule_frames, i, err);
+    found = all; /* to be freed */
+out:
+    dsvl_dealloc(run_frames);
+    dsvl_dealloc(rule_frames);
+    dsvl_dealloc(found.data);
     return status;
 }
 
@@ -185,18 +262,10 @@ int dsvl_layout_find(dsvl_layout *layout, const uint8_t *pixels, int width, int 
     const double per_point = pixels_per_point / ink.cell;
     w.em = ink.em > 0 ? ink.em : 10 * per_point;
     w.cells_per_point = per_point;
-    w.rule_used = dsvl_alloc_zero(ink.rule_count, 1);
-    if (!w.rule_used) {
-        dsvl_fail_memory(err, ink.rule_count);
-        goto out;
-    }
-    if (dsvl_runs_find(&w, p.words, origin, err) || dsvl_layout_ruled(&w, err) ||
-        dsvl_layout_figures(&w, err) || dsvl_layout_rows(&w, err) || sort_parts(&w, err))
-        goto out;
+    if (dsvl_runs_find(&w, p.words, origin, err) || find_parts(&w, err)) goto out;
     status = finish(layout, &w, &p, err);
 out:
     dsvl_ink_free(&ink);
-    dsvl_dealloc(w.rule_used);
     dsvl_dealloc(w.runs.data);
     dsvl_dealloc(w.parts);
     if (status) dsvl_layout_free(layout);

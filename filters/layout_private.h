@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the files of the layout: layout.c (assembly), layout_runs.c (runs of type), layout_ruled.c (tables
- * and charts by their lines), layout_rows.c (tables by alignment, columns of text), layout_order.c (reading
- * order). */
+/* Between the files of the layout: layout.c (assembly), layout_runs.c (runs of type), layout_frames.c
+ * (columns), layout_ruled.c (tables and charts by their lines), layout_rows.c (tables by alignment, columns
+ * of text), layout_order.c (reading order). */
 #ifndef DSVL_FILTERS_LAYOUT_PRIVATE_H
 #define DSVL_FILTERS_LAYOUT_PRIVATE_H
 
@@ -40,6 +40,20 @@ typedef struct work {
 
 /* Runs of the page from its words and from the pieces of ink outside them; solids from ink. */
 int dsvl_runs_find(work *w, const dsvl_words *words, const double origin[2], dsvl_error *err);
+
+/* x-ranges, ascending and apart. */
+enum { DSVL_MAX_STRIPS = 64 };
+typedef struct dsvl_ranges {
+    int count;
+    int x0[DSVL_MAX_STRIPS], x1[DSVL_MAX_STRIPS];
+} dsvl_ranges;
+
+/* Add a range; those nearer than gap become one. False: too many. */
+bool dsvl_ranges_add(dsvl_ranges *ranges, int x0, int x1, int gap);
+
+/* Frames of the page, numbered in reading order from 0: the number of each run's and each rule's frame; -1 is
+ * never left. */
+int dsvl_layout_frames(work *w, int *run_frames, int *rule_frames, int *count, dsvl_error *err);
 
 /* Add a part and give it the free runs whose middle it holds. Its index, or -1. */
 int dsvl_layout_add(work *w, dsvl_part_kind kind, const dsvl_cells *box, dsvl_error *err);

@@ -17,14 +17,6 @@ static const double COLUMN_FILL = 0.72;  /* of their width, what lines of text f
 static const double SIZES = 1.45;        /* type sizes of one block differ by less */
 static const double BLOCK_GAP = 1.5;     /* a wider gap ends a block of text */
 
-enum { MAX_STRIPS = 64 };
-
-/* x-ranges, ascending and apart */
-typedef struct ranges {
-    int count;
-    int x0[MAX_STRIPS], x1[MAX_STRIPS];
-} ranges;
-
 typedef struct band {
     int y0, y1;
     size_t first, count; /* of the node's runs */
@@ -45,8 +37,7 @@ static const dsvl_cells *box_of(const node *n, size_t i)
     return &n->w->runs.data[n->ids[i]].box;
 }
 
-/* Add a range; those nearer than gap become one. False: too many. */
-static bool add_range(ranges *r, int x0, int x1, int gap)
+bool dsvl_ranges_add(dsvl_ranges *r, int x0, int x1, int gap)
 {
     int i = 0, j;
     while (i < r->count && r->x1[i] + gap <= x0) i++;
@@ -54,7 +45,7 @@ static bool add_range(ranges *r, int x0, int x1, int gap)
         if (r->x0[j] < x0) x0 = r->x0[j];
         if (r->x1[j] > x1) x1 = r->x1[j];
     }
-    if (i == j && r->count == MAX_STRIPS) return false;
+    if (i == j && r->count == DSVL_MAX_STRIPS) return false;
     size_t rest = (size_t)(r->count - j) * sizeof *r->x0;
     memmove(r->x0 + i + 1, r->x0 + j, rest);
     memmove(r->x1 + i + 1, r->x1 + j, rest);
@@ -64,11 +55,11 @@ static bool add_range(ranges *r, int x0, int x1, int gap)
     return true;
 }
 
-static bool add_band(const node *n, ranges *r, const band *b)
+static bool add_band(const node *n, dsvl_ranges *r, const band *b)
 {
     int gap = (int)(GUTTER * n->w->em + 0.5);
     for (size_t i = b->first; i < b->first + b->count; i++) {
-        if (!add_range(r, box_of(n, i)->x0, box_of(n, i)->x1, gap)) return false;
+        if (!dsvl_ranges_add(r, box_of(n, i)->x0, box_of(n, i)->x1, gap)) return false;
     }
     return true;
 }
@@ -116,7 +107,7 @@ typedef struct strip {
     bool text; /* as columns of text are */
 } strip;
 
-static int strip_of(const ranges *r, const dsvl_cells *b)
+static int strip_of(const dsvl_ranges *r, const dsvl_cells *b)
 {
     int s = 0, middle = (b->x0 + b->x1) / 2;
     while (s + 1 < r->count && middle >= r->x1[s]) s++;
@@ -124,11 +115,11 @@ static int strip_of(const ranges *r, const dsvl_cells *b)
 }
 
 /* Lines of a strip are its runs; runs side by side within it, parted by a wide space, are one line. */
-static void measure_strips(const node *n, size_t from, size_t to, const ranges *r, strip *strips)
+static void measure_strips(const node *n, size_t from, size_t to, const dsvl_ranges *r, strip *strips)
 {
     const double em = n->w->em;
-    double sum[MAX_STRIPS] = {0};
-    int last_y[MAX_STRIPS];
+    double sum[DSVL_MAX_STRIPS] = {0};
+    int last_y[DSVL_MAX_STRIPS];
     memset(strips, 0, (size_t)r->count * sizeof *strips);
     for (int s = 0; s < r->count; s++) last_y[s] = -1;
     for (size_t i = n->bands[from].first; i < n->bands[to - 1].first + n->bands[to - 1].count; i++) {
@@ -147,7 +138,7 @@ static void measure_strips(const node *n, size_t from, size_t to, const ranges *
 }
 
 /* How many bands have print in more than one strip; *tall: how many of them hold several lines. */
-static size_t count_rows(const node *n, size_t from, size_t to, const ranges *r, size_t *tall)
+static size_t count_rows(const node *n, size_t from, size_t to, const dsvl_ranges *r, size_t *tall)
 {
     size_t rows = 0;
     *tall = 0;
@@ -166,14 +157,14 @@ static size_t count_rows(const node *n, size_t from, size_t to, const ranges *r,
 }
 
 /* Bullets and numbers before the items of a list are no column. */
-static bool is_list(const ranges *r, const strip *strips, double em)
+static bool is_list(const dsvl_ranges *r, const strip *strips, double em)
 {
     return r->count == 2 && r->x1[0] - r->x0[0] <= 2.2 * em && strips[1].width >= 12 &&
            r->x0[1] - r->x1[0] < 3 * em;
 }
 
 /* The widest gutter from strip low to strip high. */
-static int widest_gutter(const ranges *r, int low, int high)
+static int widest_gutter(const dsvl_ranges *r, int low, int high)
 {
     int widest = low;
     for (int g = low; g < high; g++) {
@@ -183,9 +174,9 @@ static int widest_gutter(const ranges *r, int low, int high)
 }
 
 /* Columns of text are split at *gutter: the widest with such columns on both sides. */
-static verdict judge(const node *n, size_t from, size_t to, const ranges *r, int *gutter)
+static verdict judge(const node *n, size_t from, size_t to, const dsvl_ranges *r, int *gutter)
 {
-    strip strips[MAX_STRIPS];
+    strip strips[DSVL_MAX_STRIPS];
     size_t tall, rows = count_rows(n, from, to, r, &tall), most = 0;
     int texts = 0, wide = 0, first = -1, last = -1;
     if (r->count < 2) return PLAIN;
@@ -221,7 +212,7 @@ static int row_gap(const node *n, size_t b)
 
 static size_t own_ranges(const node *n, size_t b)
 {
-    ranges r = {0};
+    dsvl_ranges r = {0};
     if (!add_band(n, &r, &n->bands[b])) return 0;
     return (size_t)r.count;
 }
@@ -235,7 +226,7 @@ static double mean_gap(const node *n, size_t from, size_t to)
 }
 
 /* Whether a band that crosses the chain's gutters may stand inside a table: a heading over some rows. */
-static bool is_inner_heading(const node *n, size_t from, size_t b, const ranges *r)
+static bool is_inner_heading(const node *n, size_t from, size_t b, const dsvl_ranges *r)
 {
     const double em = n->w->em;
     if (b + 1 >= n->band_count || own_ranges(n, b) != 1 || own_ranges(n, b + 1) < 2) return false;
@@ -249,14 +240,14 @@ static bool is_inner_heading(const node *n, size_t from, size_t b, const ranges 
 }
 
 /* Whether a run stands as its strip does: same left, right or middle. */
-static bool is_placed(const dsvl_cells *box, const ranges *r, double slack)
+static bool is_placed(const dsvl_cells *box, const dsvl_ranges *r, double slack)
 {
     int s = strip_of(r, box), left = box->x0 - r->x0[s], right = r->x1[s] - box->x1;
     return abs(left) < slack || abs(right) < slack || abs(left - right) < 2 * slack;
 }
 
 /* Whether at least half of a band's runs do. */
-static bool is_aligned(const node *n, size_t b, const ranges *r)
+static bool is_aligned(const node *n, size_t b, const dsvl_ranges *r)
 {
     size_t aligned = 0;
     for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++)
@@ -266,7 +257,7 @@ static bool is_aligned(const node *n, size_t b, const ranges *r)
 
 /* A line of text over the whole width, right above or below, makes chance gaps of what looks like a small
  * table. */
-static bool is_in_paragraph(const node *n, size_t from, size_t to, const ranges *r)
+static bool is_in_paragraph(const node *n, size_t from, size_t to, const dsvl_ranges *r)
 {
     const double em = n->w->em;
     for (int side = 0; side < 2; side++) {
@@ -281,15 +272,15 @@ static bool is_in_paragraph(const node *n, size_t from, size_t to, const ranges 
 }
 
 /* The end of the chain that begins at a band, and the strips of it. */
-static size_t grow_chain(const node *n, size_t from, bool headings, ranges *strips)
+static size_t grow_chain(const node *n, size_t from, bool headings, dsvl_ranges *strips)
 {
     const double em = n->w->em;
-    ranges r = {0};
+    dsvl_ranges r = {0};
     size_t b = from, last = from + 1; /* last: behind the last band of several runs */
     if (!add_band(n, &r, &n->bands[from])) return from;
     *strips = r;
     for (b = from + 1; b < n->band_count; b++) {
-        ranges next = r;
+        dsvl_ranges next = r;
         double usual = mean_gap(n, from, b);
         /* After a few rows it is known how far apart they stand. */
         double limit = b - from < 3 ? ROW_GAP * em : usual * 2.2 + 0.7 * em;
@@ -415,7 +406,7 @@ static int segment_bands(const node *n, int depth, dsvl_error *err)
 {
     size_t text = 0; /* bands from here on are text so far */
     for (size_t b = 0; b < n->band_count;) {
-        ranges strips;
+        dsvl_ranges strips;
         int gutter = 0;
         size_t first = b, end = b + 1;
         verdict v = PLAIN;
@@ -423,7 +414,7 @@ static int segment_bands(const node *n, int depth, dsvl_error *err)
             end = grow_chain(n, b, false, &strips);
             v = end > b ? judge(n, b, end, &strips, &gutter) : PLAIN;
             if (v != COLUMNS) {
-                ranges with;
+                dsvl_ranges with;
                 size_t longer = grow_chain(n, b, true, &with);
                 if (longer > end && judge(n, b, longer, &with, &gutter) == TABLE) end = longer, v = TABLE;
             }
@@ -489,7 +480,7 @@ int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_erro
     n.ids = free_runs(w, box, &n.count);
     if (!n.ids) return dsvl_fail_memory(err, w->runs.count * sizeof *n.ids);
     if (find_bands(&n, err)) goto out;
-    ranges all = {0};
+    dsvl_ranges all = {0};
     size_t rows = 0, crossing = 0;
     int gutter;
     bool room = true;
@@ -499,7 +490,7 @@ int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_erro
         room = room && add_band(&n, &all, &n.bands[b]);
     }
     for (size_t b = 0; b < n.band_count; b++) {
-        ranges with = all;
+        dsvl_ranges with = all;
         if (own_ranges(&n, b) == 1) crossing += !add_band(&n, &with, &n.bands[b]) || with.count < all.count;
     }
     size_t aligned = 0;
@@ -519,7 +510,7 @@ int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err)
     const dsvl_cells about = {box->x0 - (int)em, box->y0 - (int)(6 * em), box->x1 + (int)em,
                               box->y1 + (int)(6 * em)};
     node n = {.w = w};
-    ranges all = {0};
+    dsvl_ranges all = {0};
     int status = -1;
     n.ids = free_runs(w, &about, &n.count);
     if (!n.ids) return dsvl_fail_memory(err, w->runs.count * sizeof *n.ids);
@@ -537,7 +528,7 @@ int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err)
         for (int more = 0; more < 3; more++) {
             if (side == 0 ? first == 0 : end == n.band_count) break;
             size_t b = side == 0 ? first - 1 : end;
-            ranges with = all;
+            dsvl_ranges with = all;
             if (own_ranges(&n, b) < 2 || row_gap(&n, side == 0 ? b + 1 : b) > 1.8 * em ||
                 !is_aligned(&n, b, &all) || !add_band(&n, &with, &n.bands[b]) || with.count < all.count)
                 break;
