@@ -6,6 +6,8 @@
 
 #include "lib/alloc.h"
 
+enum { LONGEST = 2600 }; /* cells a side */
+
 /* ---- paper and mask ---- */
 
 /* The commonest colour of every fourth pixel, in steps of 8 levels, refined to the mean of its step. */
@@ -158,9 +160,10 @@ int dsvl_ink_find(dsvl_ink *ink, const uint8_t *pixels, int width, int height, d
     uint8_t *colour = NULL;
     int status = -1;
     memset(ink, 0, sizeof *ink);
-    ink->cell = (int)(pixels_per_point * 72 / 100);
-    if (ink->cell < 1) ink->cell = 1;
-    while (width / ink->cell > 20000 || height / ink->cell > 20000) ink->cell++;
+    ink->cell = (int)(pixels_per_point * 72 / 100 + 0.25);
+    /* A picture that does not say its resolution may be a page all the same. */
+    int longer = width > height ? width : height, least = (longer + LONGEST - 1) / LONGEST;
+    if (ink->cell < least) ink->cell = least;
     ink->width = (width + ink->cell - 1) / ink->cell;
     ink->height = (height + ink->cell - 1) / ink->cell;
     double cells_per_point = pixels_per_point / ink->cell;

@@ -16,7 +16,8 @@ static const double SURELY_LINE = 60; /* letters do not make so long a stretch *
 
 typedef struct scan {
     dsvl_ink *ink;
-    uint8_t *tone; /* [height, width]: mean of the channels */
+    uint8_t *tone;  /* [height, width]: mean of the channels */
+    uint8_t *ruled; /* [height, width]: the cells of rules; the same block, once the tones have served */
     size_t capacity;
     double cells_per_point;
 } scan;
@@ -102,22 +103,53 @@ static bool is_rule(const scan *s, const dsvl_cells *r, bool horizontal)
            ink_along(s->ink, high + 1, from, to, horizontal) * 3 < n;
 }
 
-static bool inked(const dsvl_ink *ink, int x, int y)
+/* A rule with its soft sides. */
+static dsvl_cells widened(const dsvl_ink *ink, const dsvl_cells *r)
 {
-    return x >= 0 && y >= 0 && x < ink->width && y < ink->height &&
-           ink->mask[(size_t)y * (size_t)ink->width + (size_t)x];
+    const bool horizontal = r->x1 - r->x0 >= r->y1 - r->y0;
+    dsvl_cells wide = *r;
+    if (horizontal) {
+        wide.y0 -= wide.y0 > 0;
+        wide.y1 += wide.y1 < ink->height;
+    } else {
+        wide.x0 -= wide.x0 > 0;
+        wide.x1 += wide.x1 < ink->width;
+    }
+    return wide;
 }
 
-/* Take a rule out of the mask, but not where a stroke crosses it: curves stay whole. */
-static void take_out(dsvl_ink *ink, const dsvl_cells *r)
+/* Ink that is no rule's at a line's cell or close to it along the line. */
+static bool stroke_near(const scan *s, int along, int line, bool horizontal)
 {
-    bool horizontal = r->x1 - r->x0 >= r->y1 - r->y0;
-    for (int i = horizontal ? r->x0 : r->y0; i < (horizontal ? r->x1 : r->y1); i++) {
-        bool crossed = horizontal ? inked(ink, i, r->y0 - 1) && inked(ink, i, r->y1)
-                                  : inked(ink, r->x0 - 1, i) && inked(ink, r->x1, i);
-        for (int k = horizontal ? r->y0 : r->x0; k < (horizontal ? r->y1 : r->x1) && !crossed; k++)
-            ink->mask[horizontal ? (size_t)k * (size_t)ink->width + (size_t)i
-                                 : (size_t)i * (size_t)ink->width + (size_t)k] = 0;
+    const int w = s->ink->width, h = s->ink->height;
+    for (int i = along - 2; i <= along + 2; i++) {
+        int x = horizontal ? i : line, y = horizontal ? line : i;
+        if (x < 0 || y < 0 || x >= w || y >= h) continue;
+        size_t at = (size_t)y * (size_t)w + (size_t)x;
+        if (s->ink->mask[at] && !s->ruled[at]) return true;
+    }
+    return false;
+}
+
+/* Take the rules out of the mask, but not where a stroke crosses one: curves stay whole. */
+static void take_out(scan *s)
+{
+    dsvl_ink *ink = s->ink;
+    const size_t w = (size_t)ink->width;
+    memset(s->ruled, 0, w * (size_t)ink->height);
+    for (size_t i = 0; i < ink->rule_count; i++) {
+        const dsvl_cells r = widened(ink, &ink->rules[i]);
+        for (int y = r.y0; y < r.y1; y++) memset(s->ruled + (size_t)y * w + r.x0, 1, (size_t)(r.x1 - r.x0));
+    }
+    for (size_t i = 0; i < ink->rule_count; i++) {
+        const dsvl_cells r = widened(ink, &ink->rules[i]);
+        const bool horizontal = r.x1 - r.x0 >= r.y1 - r.y0;
+        for (int k = horizontal ? r.x0 : r.y0; k < (horizontal ? r.x1 : r.y1); k++) {
+            bool crossed = stroke_near(s, k, (horizontal ? r.y0 : r.x0) - 1, horizontal) &&
+                           stroke_near(s, k, horizontal ? r.y1 : r.x1, horizontal);
+            for (int q = horizontal ? r.y0 : r.x0; q < (horizontal ? r.y1 : r.x1) && !crossed; q++)
+                ink->mask[horizontal ? (size_t)q * w + (size_t)k : (size_t)k * w + (size_t)q] = 0;
+        }
     }
 }
 
@@ -137,7 +169,8 @@ int dsvl_ink_find_rules(dsvl_ink *ink, const uint8_t *colour, double cells_per_p
         if (is_rule(&s, &r, i < horizontal)) ink->rules[kept++] = r;
     }
     ink->rule_count = kept;
-    for (size_t i = 0; i < kept; i++) take_out(ink, &ink->rules[i]);
+    s.ruled = s.tone;
+    if (!status) take_out(&s);
     dsvl_dealloc(s.tone);
     return status;
 }

@@ -9,7 +9,7 @@
 
 enum {
     TINT = 14, /* levels from the paper that make a colour of its own */
-    EVEN = 14, /* levels between neighbours within one area */
+    EVEN = 20, /* levels between neighbours within one area, noise included */
     DARK = 40, /* from here on, print on the area is looked for against the area's colour */
     CORE = 1,  /* an area's cells have even neighbours so far away: thin strokes have not */
 };
@@ -94,7 +94,29 @@ static bool is_straight(const field *f, const dsvl_shade *s)
         sides[2] += f->core[(size_t)y * (size_t)f->width + (size_t)(b->x0 + inset)] == 2;
         sides[3] += f->core[(size_t)y * (size_t)f->width + (size_t)(b->x1 - 1 - inset)] == 2;
     }
-    return sides[0] >= 0.8 * w && sides[1] >= 0.8 * w && sides[2] >= 0.8 * h && sides[3] >= 0.8 * h;
+    return sides[0] >= 0.7 * w && sides[1] >= 0.7 * w && sides[2] >= 0.7 * h && sides[3] >= 0.7 * h;
+}
+
+/* Whether the colour changes at once along most of one side of a box; step: outwards. */
+static bool is_edge(const field *f, int x, int y, int dx, int dy, int length, int step_x, int step_y)
+{
+    int sharp = 0;
+    for (int i = 0; i < length; i++, x += dx, y += dy) {
+        int ix = x - 2 * step_x, iy = y - 2 * step_y, ox = x + 2 * step_x, oy = y + 2 * step_y;
+        if (ox < 0 || oy < 0 || ox >= f->width || oy >= f->height) return false;
+        sharp += levels(f->colour + 3 * ((size_t)iy * (size_t)f->width + (size_t)ix),
+                        f->colour + 3 * ((size_t)oy * (size_t)f->width + (size_t)ox)) >= TINT / 2;
+    }
+    return sharp * 10 >= length * 7;
+}
+
+/* Uneven light makes pale areas without edges. */
+static bool has_edges(const field *f, const dsvl_cells *b)
+{
+    int w = b->x1 - b->x0, h = b->y1 - b->y0;
+    if (w < 5 || h < 5) return false;
+    return (is_edge(f, b->x0, b->y0, 1, 0, w, 0, -1) && is_edge(f, b->x0, b->y1 - 1, 1, 0, w, 0, 1)) ||
+           (is_edge(f, b->x0, b->y0, 0, 1, h, -1, 0) && is_edge(f, b->x1 - 1, b->y0, 0, 1, h, 1, 0));
 }
 
 /* Take the area itself out of the mask, with its soft border, and keep what is printed on it. */
@@ -152,6 +174,7 @@ int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, const uint
         s.straight = is_straight(&f, &s);
         /* Its border is CORE cells wide. */
         b->x0 -= CORE, b->y0 -= CORE, b->x1 += CORE, b->y1 += CORE;
+        if (s.contrast < DARK && !has_edges(&f, b)) continue;
         unmask(ink, page, &f, &s, own);
         void *block = ink->shades;
         bool room = dsvl_grow(&block, &capacity, ink->shade_count + 1, sizeof *ink->shades);

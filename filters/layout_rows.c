@@ -529,8 +529,9 @@ int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err)
             if (side == 0 ? first == 0 : end == n.band_count) break;
             size_t b = side == 0 ? first - 1 : end;
             dsvl_ranges with = all;
-            if (own_ranges(&n, b) < 2 || row_gap(&n, side == 0 ? b + 1 : b) > 1.8 * em ||
-                !is_aligned(&n, b, &all) || !add_band(&n, &with, &n.bands[b]) || with.count < all.count)
+            if (own_ranges(&n, b) < 2 || own_ranges(&n, b) * 2 < (size_t)all.count ||
+                row_gap(&n, side == 0 ? b + 1 : b) > 1.8 * em || !is_aligned(&n, b, &all) ||
+                !add_band(&n, &with, &n.bands[b]) || with.count < all.count)
                 break;
             for (size_t i = n.bands[b].first; i < n.bands[b].first + n.bands[b].count; i++)
                 dsvl_cells_join(box, box_of(&n, i));

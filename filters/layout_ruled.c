@@ -93,20 +93,26 @@ static int group_rules(const work *w, int32_t *group_of, group *groups, size_t *
     return 0;
 }
 
-/* Print and drawing within a box. A solid counts when it is as large as bars and curves are. */
-static void count_inside(const work *w, const dsvl_cells *box, int *type, int *solids)
+/* What stands within a box: runs of type, and whether drawings outweigh them. Ticks and points are no type.
+ */
+static int count_type(const work *w, const dsvl_cells *box, bool *drawn)
 {
-    const double width = box->x1 - box->x0, height = box->y1 - box->y0;
-    *type = *solids = 0;
+    const double width = box->x1 - box->x0, height = box->y1 - box->y0, em = w->em;
+    double type = 0, solid = 0;
+    int count = 0;
     for (size_t i = 0; i < w->runs.count; i++) {
         const run *r = &w->runs.data[i];
         if (!dsvl_cells_hold(box, &r->box, 0)) continue;
         double rw = r->box.x1 - r->box.x0, rh = r->box.y1 - r->box.y0;
-        if (!r->solid)
-            ++*type;
-        else if ((rw < 0.95 * width || rh < 0.95 * height) && rw * rh > 2 * w->em * w->em)
-            ++*solids;
+        if (!r->solid && rh >= 0.35 * em && rh > 2 && rw > 2) {
+            type += rw * rh;
+            count++;
+        } else if (r->solid && (rw < 0.95 * width || rh < 0.95 * height)) {
+            solid += rw * rh;
+        }
     }
+    *drawn = solid > 0.5 * type;
+    return count;
 }
 
 /* Curves over grid lines are left in pieces that touch the lines; print stands clear of them. */
@@ -131,9 +137,10 @@ static bool has_curve(const work *w, const dsvl_cells *box)
     for (size_t i = 0; i < w->runs.count; i++) {
         const dsvl_cells *b = &w->runs.data[i].box;
         if (!w->runs.data[i].solid || !dsvl_cells_hold(box, b, 0)) continue;
-        if ((b->x1 - b->x0) * 3 > box->x1 - box->x0 && (b->y1 - b->y0) * 3 > box->y1 - box->y0 &&
-            b->y1 - b->y0 > 3 * w->em)
-            return true;
+        const double width = (double)(b->x1 - b->x0) / (box->x1 - box->x0);
+        const double height = (double)(b->y1 - b->y0) / (box->y1 - box->y0);
+        const bool frame = width > 0.95 && height > 0.95;
+        if (width > 0.33 && height > 0.33 && b->y1 - b->y0 > 3 * w->em && !frame) return true;
     }
     return false;
 }
@@ -154,11 +161,10 @@ static bool is_dotted(const work *w, const dsvl_cells *box)
 /* Whether rules as a group make a table. */
 static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
 {
-    int type, solids;
+    bool drawn;
+    const int type = count_type(w, &g->box, &drawn);
     *table = false;
-    count_inside(w, &g->box, &type, &solids);
-    const bool curve = has_curve(w, &g->box);
-    if (type < 2 || g->across < 2 || g->across + g->down < 4 || solids * 3 > type || curve) return 0;
+    if (type < 2 || drawn || g->across < 2 || g->across + g->down < 4 || has_curve(w, &g->box)) return 0;
     if (g->across >= 3 && g->down >= 3) {
         /* A chart's plot area has grid lines too, but its print stands outside. */
         int cells = (g->across - 1) * (g->down - 1);
@@ -168,8 +174,37 @@ static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
     return is_dotted(w, &g->box) ? 0 : dsvl_layout_tabular(w, &g->box, table, err);
 }
 
-static int take_table(work *w, const dsvl_cells *box, dsvl_error *err)
+/* A rule of a box's width in a stretch of the page. */
+static bool rule_between(const work *w, const dsvl_cells *box, int y0, int y1)
 {
+    const double same = SAME_END * w->em;
+    for (size_t i = 0; i < w->ink->rule_count; i++) {
+        const dsvl_cells *r = &w->ink->rules[i];
+        if (is_horizontal(r) && r->y0 >= y0 && r->y1 <= y1 && abs(r->x0 - box->x0) < same &&
+            abs(r->x1 - box->x1) < same)
+            return true;
+    }
+    return false;
+}
+
+/* A table by its rules, with the rows right above and below that stand in its columns: a header without a
+ * rule above it. What a frame closes has none, unless a further rule of its width lies beyond. */
+static int take_table(work *w, dsvl_cells *box, bool closed, dsvl_error *err)
+{
+    const int em = (int)w->em;
+    dsvl_cells wide = *box;
+    bool drawn;
+    if (dsvl_layout_extend(w, &wide, err)) return -1;
+    if (!closed || rule_between(w, box, wide.y0 - em, box->y0 - em)) box->y0 = wide.y0;
+    if (!closed || rule_between(w, box, box->y1 + em, wide.y1 + em)) box->y1 = wide.y1;
+    count_type(w, box, &drawn);
+    if (drawn) return 0; /* outlines of bars */
+    for (size_t i = 0; i < w->ink->rule_count; i++) {
+        const dsvl_cells *r = &w->ink->rules[i];
+        if (is_horizontal(r) && r->x0 > box->x0 - SAME_END * w->em && r->x1 < box->x1 + SAME_END * w->em &&
+            dsvl_cells_touch(box, r, (int)(0.6 * w->em)))
+            dsvl_cells_join(box, r);
+    }
     if (dsvl_layout_add(w, DSVL_PART_TABLE, box, err) < 0) return -1;
     for (size_t i = 0; i < w->ink->rule_count; i++) {
         if (dsvl_cells_hold(box, &w->ink->rules[i], 2)) w->rule_used[i] = true;
@@ -241,7 +276,7 @@ static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
             dsvl_cells_join(&whole, s->rules[end]);
             bool tabular;
             if (dsvl_layout_tabular(w, &whole, &tabular, err)) return -1;
-            if (tabular && (dsvl_layout_extend(w, &whole, err) || take_table(w, &whole, err))) return -1;
+            if (tabular && take_table(w, &whole, false, err)) return -1;
         }
         i = end > i ? end + 1 : i + 1;
     }
@@ -305,7 +340,7 @@ int dsvl_layout_ruled(work *w, dsvl_error *err)
     for (size_t g = 0; g < count; g++) {
         bool table;
         if (is_grid(w, &groups[g], &table, err)) goto out;
-        if (table && take_table(w, &groups[g].box, err)) goto out;
+        if (table && take_table(w, &groups[g].box, true, err)) goto out;
         if (!table && groups[g].across && groups[g].down) seed_figure(w, &groups[g].box);
     }
     status = ruled_by_lines(w, err);
@@ -340,6 +375,24 @@ static bool is_free_solid(const run *r)
     return r->solid && r->part == -1;
 }
 
+/* A short label above or below the figure's side, in line with labels that the figure has: the end of an
+ * axis. */
+static bool is_tick(const work *w, size_t which, const dsvl_cells *figure, const bool *taken)
+{
+    const double em = w->em;
+    const dsvl_cells *a = &w->runs.data[which].box;
+    if (a->x1 - a->x0 > 4 * em || !dsvl_cells_touch(figure, a, (int)(3 * em)) || a->x0 < figure->x0 - em ||
+        a->x1 > figure->x1 + em)
+        return false;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        if (!taken[i] || r->solid || abs(r->box.x1 - a->x1) > 0.3 * em) continue;
+        if (dsvl_cells_hold(figure, &r->box, 0) && -dsvl_overlap(a->y0, a->y1, r->box.y0, r->box.y1) < 4 * em)
+            return true;
+    }
+    return false;
+}
+
 /* Grow a figure by the rules and labels about it. */
 static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
 {
@@ -366,8 +419,10 @@ static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
         double gap = round == 0 ? LABEL_GAP * em : 0.9 * em;
         for (size_t i = 0; i < w->runs.count; i++) {
             const run *r = &w->runs.data[i];
-            if (r->part != -1 || taken[i] || !dsvl_cells_touch(&core, &r->box, (int)gap)) continue;
+            if (r->part != -1 || taken[i]) continue;
+            bool near = dsvl_cells_touch(&core, &r->box, (int)gap);
             bool inside = dsvl_cells_hold(&core, &r->box, 0);
+            if (!near && !(round > 0 && is_tick(w, i, &core, taken))) continue;
             if (!inside && (r->solid || in_text(w, i, &core))) continue;
             taken[i] = true;
             dsvl_cells_join(box, &r->box);

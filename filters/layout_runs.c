@@ -143,40 +143,58 @@ static bool is_solid(const dsvl_cells *b, int area, double em)
     return (w > 4 * em && h > 3 * em) || (h > 4 * em && w > 2 * em); /* drawings, photographs */
 }
 
+static size_t middle_of(const dsvl_ink *ink, const dsvl_cells *b)
+{
+    return (size_t)((b->y0 + b->y1) / 2) * (size_t)ink->width + (size_t)((b->x0 + b->x1) / 2);
+}
+
 static void add(runs *set, dsvl_cells box, bool solid)
 {
     set->data[set->count++] = (run){box, solid, -1};
 }
 
-/* Specks are not type; marks such as dots and commas are, once there are letters beside them. covered: cells
- * of words. */
-static void type_of_ink(runs *set, const dsvl_ink *ink, const uint8_t *covered, double em, bool marks)
+/* Specks are not type; marks such as dots and commas are, once there are letters beside them. covered: not 0
+ * in the cells of words. */
+static void type_of_ink(runs *set, const dsvl_ink *ink, const int32_t *covered, double em, bool marks)
 {
     for (size_t i = 0; i < ink->piece_count; i++) {
         const dsvl_cells *b = &ink->pieces[i];
         double h = b->y1 - b->y0, w = b->x1 - b->x0;
         if (is_solid(b, ink->areas[i], em) || h > 5 * em) continue;
-        if (covered &&
-            covered[(size_t)((b->y0 + b->y1) / 2) * (size_t)ink->width + (size_t)((b->x0 + b->x1) / 2)])
-            continue;
+        if (covered && covered[middle_of(ink, b)]) continue;
         bool mark = h < 0.33 * em;
         if (mark != marks || (mark && w > 2 * em) || (mark && ink->areas[i] < 2 && em > 9)) continue;
         add(set, *b, false);
     }
 }
 
-/* Marks widen the run that they touch; one that touches none (a dash alone in a table's cell) stands for
- * itself. */
+/* The run nearest to a mark within reach; the dot of an i belongs to its own line, not to the one above. */
+static run *nearest_run(const runs *set, size_t count, const dsvl_cells *mark, int reach)
+{
+    run *best = NULL;
+    int least = 2 * reach + 1;
+    for (size_t j = 0; j < count; j++) {
+        const dsvl_cells *b = &set->data[j].box;
+        if (!dsvl_cells_touch(b, mark, reach)) continue;
+        int dx = -dsvl_overlap(b->x0, b->x1, mark->x0, mark->x1),
+            dy = -dsvl_overlap(b->y0, b->y1, mark->y0, mark->y1);
+        int distance = (dx > 0 ? dx : 0) + (dy > 0 ? dy : 0);
+        if (distance >= least) continue;
+        least = distance;
+        best = &set->data[j];
+    }
+    return best;
+}
+
+/* Marks widen the run beside them; one that has none (a dash alone in a table's cell) stands for itself. */
 static void attach_marks(runs *set, size_t first, double em)
 {
     size_t kept = first;
-    int reach = (int)(0.35 * em + 0.5);
+    const int reach = (int)(0.35 * em + 0.5);
     for (size_t i = first; i < set->count; i++) {
-        run mark = set->data[i];
-        size_t j = 0;
-        while (j < first && !dsvl_cells_touch(&set->data[j].box, &mark.box, reach)) j++;
-        if (j < first)
-            dsvl_cells_join(&set->data[j].box, &mark.box);
+        run mark = set->data[i], *owner = nearest_run(set, first, &mark.box, reach);
+        if (owner)
+            dsvl_cells_join(&owner->box, &mark.box);
         else if (mark.box.x1 - mark.box.x0 > mark.box.y1 - mark.box.y0 &&
                  mark.box.x1 - mark.box.x0 >= 0.25 * em)
             set->data[kept++] = mark;
@@ -184,36 +202,60 @@ static void attach_marks(runs *set, size_t first, double em)
     set->count = kept;
 }
 
-/* Words become runs, and their cells are marked as covered; words without ink (hidden ones) are left out. */
-static void type_of_words(runs *set, const dsvl_ink *ink, const dsvl_words *words, double cells_per_point,
-                          const double origin[2], uint8_t *covered)
+/* The cells of a word, within the page. */
+static dsvl_cells cells_of(const float *b, const dsvl_ink *ink, double cells_per_point,
+                           const double origin[2])
 {
-    for (size_t i = 0; i < words->count; i++) {
-        const float *b = words->boxes + 4 * i;
-        dsvl_cells c = {(int)floor((b[0] - origin[0]) * cells_per_point),
-                        (int)floor((b[1] - origin[1]) * cells_per_point),
-                        (int)ceil((b[2] - origin[0]) * cells_per_point),
-                        (int)ceil((b[3] - origin[1]) * cells_per_point)};
-        if (c.x0 < 0) c.x0 = 0;
-        if (c.y0 < 0) c.y0 = 0;
-        if (c.x1 > ink->width) c.x1 = ink->width;
-        if (c.y1 > ink->height) c.y1 = ink->height;
-        if (c.x0 >= c.x1 || c.y0 >= c.y1) continue;
-        /* A word's box is as high as its font's line: cut to its ink, so that lines set tight stay apart. */
-        dsvl_cells inked = {c.x1, c.y1, c.x0, c.y0};
-        for (int y = c.y0; y < c.y1; y++) {
-            for (int x = c.x0; x < c.x1; x++) {
-                size_t at = (size_t)y * (size_t)ink->width + (size_t)x;
-                covered[at] = 1;
-                if (ink->mask[at]) dsvl_cells_join(&inked, &(dsvl_cells){x, y, x + 1, y + 1});
-            }
+    dsvl_cells c = {
+        (int)floor((b[0] - origin[0]) * cells_per_point), (int)floor((b[1] - origin[1]) * cells_per_point),
+        (int)ceil((b[2] - origin[0]) * cells_per_point), (int)ceil((b[3] - origin[1]) * cells_per_point)};
+    if (c.x0 < 0) c.x0 = 0;
+    if (c.y0 < 0) c.y0 = 0;
+    if (c.x1 > ink->width) c.x1 = ink->width;
+    if (c.y1 > ink->height) c.y1 = ink->height;
+    return c;
+}
+
+static bool has_ink(const dsvl_ink *ink, const dsvl_cells *c)
+{
+    for (int y = c->y0; y < c->y1; y++) {
+        for (int x = c->x0; x < c->x1; x++) {
+            if (ink->mask[(size_t)y * (size_t)ink->width + (size_t)x]) return true;
         }
-        if (inked.x0 >= inked.x1) continue;
-        int trim = (c.y1 - c.y0) / 6; /* neighbours' descenders */
-        if (inked.y0 < c.y0 + trim && inked.y1 > c.y0 + 2 * trim) inked.y0 = c.y0 + trim;
-        if (inked.y1 > c.y1 - trim / 2 && inked.y0 < c.y1 - 2 * trim) inked.y1 = c.y1 - trim / 2;
-        add(set, (dsvl_cells){c.x0, inked.y0, c.x1, inked.y1}, false);
     }
+    return false;
+}
+
+/* Words become runs, as wide as the words and as high as their ink; covered: 1 + the word of each cell. Words
+ * without ink (hidden ones) are left out. A word's box is as high as its font's line, which lines set tight
+ * share. */
+static void type_of_words(runs *set, const dsvl_ink *ink, const dsvl_words *words, double cells_per_point,
+                          const double origin[2], int32_t *covered)
+{
+    const size_t first = set->count;
+    for (size_t i = 0; i < words->count; i++) {
+        dsvl_cells c = cells_of(words->boxes + 4 * i, ink, cells_per_point, origin);
+        const int trim = (c.y1 - c.y0) / 8;
+        if (!has_ink(ink, &c)) continue;
+        for (int y = c.y0 + trim; y < c.y1 - trim; y++) {
+            for (int x = c.x0; x < c.x1; x++)
+                covered[(size_t)y * (size_t)ink->width + (size_t)x] = (int32_t)(set->count - first) + 1;
+        }
+        add(set, (dsvl_cells){c.x0, c.y1, c.x1, c.y0}, false); /* no height yet */
+    }
+    for (size_t i = 0; i < ink->piece_count; i++) {
+        const dsvl_cells *p = &ink->pieces[i];
+        int32_t owner = covered[middle_of(ink, p)];
+        if (owner == 0) continue;
+        dsvl_cells *b = &set->data[first + (size_t)owner - 1].box;
+        if (p->y0 < b->y0) b->y0 = p->y0;
+        if (p->y1 > b->y1) b->y1 = p->y1;
+    }
+    size_t kept = first;
+    for (size_t i = first; i < set->count; i++) {
+        if (set->data[i].box.y0 < set->data[i].box.y1) set->data[kept++] = set->data[i];
+    }
+    set->count = kept;
 }
 
 /* Of bars one side stands on a common line and the other does not; cells of a shaded row agree in both. */
@@ -287,7 +329,8 @@ int dsvl_runs_find(work *w, const dsvl_words *words, const double origin[2], dsv
     const bool layer = words && words->count;
     size_t room = ink->piece_count * 2 + ink->shade_count + 2 * ink->rule_count + (layer ? words->count : 0);
     runs *out = &w->runs;
-    uint8_t *covered = layer ? dsvl_alloc_zero((size_t)ink->width, (size_t)ink->height) : NULL;
+    int32_t *covered =
+        layer ? dsvl_alloc_zero((size_t)ink->width * (size_t)ink->height, sizeof *covered) : NULL;
     uint8_t *gutters = find_gutters(ink, w->em);
     int status = -1;
     memset(out, 0, sizeof *out);

@@ -113,7 +113,7 @@ int dsvl_page_view_open(dsvl_page_view *view, const dsvl_record *page, dsvl_erro
     if (read_page(view, page, err)) return -1;
     view->boxes = view->words.boxes;
     view->turn[0] = view->turn[3] = 1;
-    double slope = dsvl_skew_find(&view->picture, 1 / view->scale[1]);
+    double slope = dsvl_skew_find(&view->picture);
     if (slope == 0 || straighten(view, slope, err) == 0) return 0;
     dsvl_page_view_close(view);
     return -1;

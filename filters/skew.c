@@ -9,14 +9,14 @@
 
 /* ---- finding ---- */
 
-enum { BLOCK = 16, CONTRAST = 70 }; /* cells; levels */
+enum { BLOCK = 32, STEP = 2, STRIPS = 3, CONTRAST = 70 }; /* pixels; pixels; of the page; levels */
 static const double STEEPEST = 0.03, COARSE = 0.002, FINE = 0.00025;
 static const double LEAST = 0.0015; /* a page that is straighter stays as it is */
 static const double SHARPER = 1.12; /* by how much straightening must sharpen the profile of lines */
 
 typedef struct profile {
-    int blocks, height; /* in blocks and cells */
-    uint16_t *counts;   /* [blocks, height]: cells of ink */
+    int blocks, height; /* in blocks and pixels */
+    uint16_t *counts;   /* [blocks, height]: pixels of ink, of those looked at */
     int32_t *sums;      /* [2 * height] */
 } profile;
 
@@ -34,28 +34,26 @@ static int find_ground(const dsvl_picture *page)
     return (int)best;
 }
 
-static void count_ink(profile *p, const dsvl_picture *page, int cell)
+static void count_ink(profile *p, const dsvl_picture *page)
 {
     const int ground = find_ground(page);
     for (int y = 0; y < p->height; y++) {
         for (int b = 0; b < p->blocks; b++) {
+            const int begin = b * BLOCK, end = begin + BLOCK < page->width ? begin + BLOCK : page->width;
+            const uint8_t *q = page->pixels + (size_t)y * page->stride + (size_t)begin * 3 + 1;
             int n = 0;
-            for (int x = b * BLOCK * cell; x < (b + 1) * BLOCK * cell && x + cell <= page->width; x += cell) {
-                /* One pixel of a cell will do. */
-                const uint8_t *q = page->pixels + (size_t)(y * cell) * page->stride + (size_t)x * 3 + 1;
-                n += abs(*q - ground) > CONTRAST;
-            }
+            for (int x = begin; x < end; x += STEP, q += STEP * 3) n += abs(*q - ground) > CONTRAST;
             p->counts[(size_t)b * (size_t)p->height + (size_t)y] = (uint16_t)n;
         }
     }
 }
 
-/* How sharply ink and white alternate from row to row when the page is sheared. */
-static double sharpness(const profile *p, double slope)
+/* How sharply ink and white alternate from row to row when some blocks are sheared. */
+static double sharpness_of(const profile *p, int from, int to, double slope)
 {
     const int h = p->height;
     memset(p->sums, 0, 2 * (size_t)h * sizeof *p->sums);
-    for (int b = 0; b < p->blocks; b++) {
+    for (int b = from; b < to; b++) {
         int shift = (int)lround(-slope * (b - p->blocks / 2.0) * BLOCK) + h / 2;
         if (shift < 0 || shift > h) continue;
         const uint16_t *counts = p->counts + (size_t)b * (size_t)h;
@@ -69,16 +67,23 @@ static double sharpness(const profile *p, double slope)
     return sum;
 }
 
-double dsvl_skew_find(const dsvl_picture *page, double pixels_per_point)
+/* In strips, each for itself: lines of one column need not be level with those of the next. */
+static double sharpness(const profile *p, double slope)
 {
-    int cell = (int)(pixels_per_point * 72 / 100);
-    if (cell < 1) cell = 1;
-    profile p = {(page->width / cell + BLOCK - 1) / BLOCK, page->height / cell, NULL, NULL};
+    double sum = 0;
+    for (int i = 0; i < STRIPS; i++)
+        sum += sharpness_of(p, p->blocks * i / STRIPS, p->blocks * (i + 1) / STRIPS, slope);
+    return sum;
+}
+
+double dsvl_skew_find(const dsvl_picture *page)
+{
+    profile p = {(page->width + BLOCK - 1) / BLOCK, page->height, NULL, NULL};
     double best = 0, best_slope = 0;
     p.counts = dsvl_alloc_zero((size_t)p.blocks * (size_t)p.height, sizeof *p.counts);
     p.sums = dsvl_alloc(2 * (size_t)p.height, sizeof *p.sums);
-    if (!p.counts || !p.sums || p.height < 8) goto out;
-    count_ink(&p, page, cell);
+    if (!p.counts || !p.sums || p.height < 64) goto out;
+    count_ink(&p, page);
     const double straight = sharpness(&p, 0);
     for (int i = (int)(-STEEPEST / COARSE); i <= (int)(STEEPEST / COARSE); i++) {
         double s = sharpness(&p, i * COARSE);

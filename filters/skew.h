@@ -9,7 +9,7 @@
 /* The slope of the lines of a page [height, width, 3]: rise to the lower right in pixels per pixel, found
  * between -0.03 and 0.03 (1.7 degrees); 0 when the page is straight, shows no lines, or memory is out for
  * looking. */
-double dsvl_skew_find(const dsvl_picture *page, double pixels_per_point);
+double dsvl_skew_find(const dsvl_picture *page);
 
 /* Where a point of the straightened page comes from: x = m[0] x' + m[2] y' + m[4], y = m[1] x' + m[3] y' +
  * m[5]. Two shears about the middle, one an axis, which differ from a turn by less than 0.05 % of a length.
