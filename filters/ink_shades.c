@@ -147,6 +147,145 @@ static void unmask(dsvl_ink *ink, const dsvl_page_pixels *page, const field *f, 
     }
 }
 
+/* ---- photographs ---- */
+
+enum {
+    TONES = 6,      /* of the 16 greys that an area has, so many make it a photograph */
+    BLOCK = 4,      /* cells a side */
+    LEAST_SIDE = 7, /* blocks */
+};
+
+typedef struct blocks {
+    int width, height;
+    uint8_t *filled; /* [height, width]: 1 where nearly all cells are tinted, 2 once an area has taken it */
+    int32_t *stack;
+} blocks;
+
+static int tone_of(const uint8_t *c)
+{
+    return (2 * c[0] + 5 * c[1] + c[2]) >> 7;
+}
+
+/* Blocks that are tinted throughout. */
+static void fill_blocks(blocks *g, const field *f, const uint8_t paper[3])
+{
+    for (int by = 0; by < g->height; by++) {
+        for (int bx = 0; bx < g->width; bx++) {
+            int tinted = 0;
+            for (int i = 0; i < BLOCK * BLOCK; i++) {
+                const size_t at =
+                    (size_t)(by * BLOCK + i / BLOCK) * (size_t)f->width + (size_t)(bx * BLOCK + i % BLOCK);
+                tinted += levels(f->colour + 3 * at, paper) >= TINT;
+            }
+            g->filled[by * g->width + bx] = tinted >= BLOCK * BLOCK - 1;
+        }
+    }
+}
+
+/* The blocks connected to one, as a box of blocks and their number. */
+static dsvl_cells flood_blocks(blocks *g, int start, int *area)
+{
+    dsvl_cells box = {g->width, g->height, 0, 0};
+    size_t depth = 0;
+    g->stack[depth++] = start;
+    g->filled[start] = 2;
+    for (*area = 0; depth; ++*area) {
+        const int i = g->stack[--depth], x = i % g->width, y = i / g->width;
+        dsvl_cells_join(&box, &(dsvl_cells){x, y, x + 1, y + 1});
+        const int next[4] = {x > 0 ? i - 1 : i, x + 1 < g->width ? i + 1 : i, y > 0 ? i - g->width : i,
+                             y + 1 < g->height ? i + g->width : i};
+        for (int k = 0; k < 4; k++) {
+            if (g->filled[next[k]] != 1) continue;
+            g->filled[next[k]] = 2;
+            g->stack[depth++] = next[k];
+        }
+    }
+    return box;
+}
+
+/* Whether an area has many tones, none of which has most of it: then it is no ground for print. */
+static bool is_toned(const field *f, const dsvl_cells *b)
+{
+    int counts[16] = {0}, all = 0, tones = 0, most = 0;
+    for (int y = b->y0; y < b->y1; y++) {
+        for (int x = b->x0; x < b->x1; x++, all++)
+            counts[tone_of(f->colour + 3 * ((size_t)y * (size_t)f->width + (size_t)x)) & 15]++;
+    }
+    for (int i = 0; i < 16; i++) {
+        tones += counts[i] * 25 > all;
+        if (counts[i] > most) most = counts[i];
+    }
+    return tones >= TONES && most * 2 < all;
+}
+
+/* Whether most cells of a line of them are tinted. */
+static bool is_tinted(const field *f, const uint8_t paper[3], int x0, int y0, int x1, int y1)
+{
+    int tinted = 0;
+    if (x0 < 0 || y0 < 0 || x1 > f->width || y1 > f->height) return false;
+    for (int y = y0; y < y1; y++) {
+        for (int x = x0; x < x1; x++)
+            tinted += levels(f->colour + 3 * ((size_t)y * (size_t)f->width + (size_t)x), paper) >= TINT;
+    }
+    return tinted * 5 > (x1 - x0) * (y1 - y0) * 4;
+}
+
+/* An area that is a photograph becomes a shade; it leaves the mask and the search for even areas. */
+static int take_photograph(dsvl_ink *ink, field *f, const dsvl_cells *at, size_t *capacity, dsvl_error *err)
+{
+    dsvl_cells b = {at->x0 * BLOCK, at->y0 * BLOCK, at->x1 * BLOCK, at->y1 * BLOCK};
+    const uint8_t *paper = ink->paper;
+    if (!is_toned(f, &b)) return 0;
+    for (int i = 0; i < BLOCK; i++) { /* its border runs through blocks */
+        b.x0 -= is_tinted(f, paper, b.x0 - 1, b.y0, b.x0, b.y1);
+        b.x1 += is_tinted(f, paper, b.x1, b.y0, b.x1 + 1, b.y1);
+        b.y0 -= is_tinted(f, paper, b.x0, b.y0 - 1, b.x1, b.y0);
+        b.y1 += is_tinted(f, paper, b.x0, b.y1, b.x1, b.y1 + 1);
+    }
+    const int x0 = b.x0 > 0 ? b.x0 - 1 : 0, x1 = b.x1 < f->width ? b.x1 + 1 : f->width;
+    for (int y = b.y0 > 0 ? b.y0 - 1 : 0; y <= b.y1 && y < f->height; y++) {
+        memset(ink->mask + (size_t)y * (size_t)f->width + x0, 0, (size_t)(x1 - x0));
+        memset(f->core + (size_t)y * (size_t)f->width + x0, 0, (size_t)(x1 - x0));
+    }
+    void *block = ink->shades;
+    const bool room = dsvl_grow(&block, capacity, ink->shade_count + 1, sizeof *ink->shades);
+    ink->shades = block;
+    if (!room) return dsvl_fail_memory(err, *capacity * sizeof *ink->shades);
+    ink->shades[ink->shade_count++] =
+        (dsvl_shade){.box = b, .area = (b.x1 - b.x0) * (b.y1 - b.y0), .contrast = 255, .straight = false};
+    return 0;
+}
+
+/* Photographs are rectangles of many tones. */
+static int find_photographs(dsvl_ink *ink, field *f, size_t *capacity, dsvl_error *err)
+{
+    blocks g = {.width = f->width / BLOCK, .height = f->height / BLOCK};
+    const size_t n = (size_t)g.width * (size_t)g.height;
+    int status = -1;
+    g.filled = dsvl_alloc_zero(n, 1);
+    g.stack = dsvl_alloc(n, sizeof *g.stack);
+    if (!g.filled || !g.stack) {
+        dsvl_fail_memory(err, n * 5);
+        goto out;
+    }
+    status = 0;
+    fill_blocks(&g, f, ink->paper);
+    for (size_t i = 0; i < n && !status; i++) {
+        int area;
+        if (g.filled[i] != 1) continue;
+        const dsvl_cells at = flood_blocks(&g, (int)i, &area);
+        const int w = at.x1 - at.x0, h = at.y1 - at.y0;
+        if (w >= LEAST_SIDE && h >= LEAST_SIDE && area * 10 >= w * h * 9)
+            status = take_photograph(ink, f, &at, capacity, err);
+    }
+out:
+    dsvl_dealloc(g.filled);
+    dsvl_dealloc(g.stack);
+    return status;
+}
+
+/* ---- all ---- */
+
 int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, const uint8_t *colour,
                          double cells_per_point, dsvl_error *err)
 {
@@ -163,6 +302,7 @@ int dsvl_ink_find_shades(dsvl_ink *ink, const dsvl_page_pixels *page, const uint
         goto out;
     }
     find_cores(&f, ink->paper);
+    if (find_photographs(ink, &f, &capacity, err)) goto out;
     for (size_t i = 0; i < n; i++) {
         uint8_t own[3];
         if (f.core[i] != 1) continue;

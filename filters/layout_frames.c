@@ -95,8 +95,8 @@ static int strip_of(const dsvl_ranges *r, const dsvl_cells *b)
 /* ---- which gaps are gutters ---- */
 
 typedef struct strip {
-    int items, lines, lengthy; /* lines of type, and those that fill most of the width */
-    double width, fill;        /* em; mean, part of the width */
+    int items, lengthy; /* all; lines of type that fill most of the width */
+    double width;       /* em */
 } strip;
 
 static void measure(const node *n, const stretch *s, strip *strips)
@@ -107,15 +107,10 @@ static void measure(const node *n, const stretch *s, strip *strips)
         const item *t = &n->items[i];
         const int k = strip_of(&s->strips, &t->box), width = s->strips.x1[k] - s->strips.x0[k];
         strips[k].items++;
-        if (!t->type) continue;
-        strips[k].lines++;
-        strips[k].lengthy += t->box.x1 - t->box.x0 >= LONG * width;
-        strips[k].fill += (double)(t->box.x1 - t->box.x0) / width;
+        strips[k].lengthy += t->type && t->box.x1 - t->box.x0 >= LONG * width;
     }
-    for (int k = 0; k < s->strips.count; k++) {
+    for (int k = 0; k < s->strips.count; k++)
         strips[k].width = (s->strips.x1[k] - s->strips.x0[k]) / n->c->em;
-        strips[k].fill /= strips[k].lines ? strips[k].lines : 1;
-    }
 }
 
 /* The part of the lines in strips a to b that are level with a line in strips c to d. */
@@ -158,8 +153,8 @@ static bool find_gutters(const node *n, stretch *s)
         int items = 0;
         s->cut[g] = false;
         if (is_text(l) && is_text(r)) {
-            s->cut[g] = (l->width >= NARROWEST_TABLE && r->width >= NARROWEST_TABLE && l->fill > 0.7 &&
-                         r->fill > 0.7) ||
+            s->cut[g] = (fmin(l->width, r->width) >= NARROWEST_TABLE && l->lengthy >= SURE_LINES &&
+                         r->lengthy >= SURE_LINES) ||
                         levelled(n, s, g, g, g + 1, g + 1) < 0.7 || levelled(n, s, g + 1, g + 1, g, g) < 0.7;
         } else if (is_text(l) && l->lengthy >= SURE_LINES) {
             while (high + 1 < s->strips.count && !is_text(&strips[high + 1])) high++;
@@ -196,18 +191,20 @@ static bool is_loose(const node *n, const stretch *s, size_t b, bool *both)
     return true;
 }
 
-/* How many bands at one end of a stretch belong to what is above (step 1) or below it: rows of a table over
- * all columns, a running title, a heading. */
+/* How many bands at one end of a stretch (top or not) belong to what is above or below it: rows of a table
+ * over all columns, a heading, a running title, a page number. The outermost line need only stand apart. */
 static size_t count_loose(const node *n, const stretch *s, bool top)
 {
+    const double em = n->c->em;
     size_t loose = 0, rows = 0, size = s->to - s->from;
     for (size_t k = 0; k + 1 < size; k++) {
         const size_t b = top ? s->from + k : s->to - 1 - k;
-        bool both;
-        if (!is_loose(n, s, b, &both)) break;
-        rows += both;
         const int gap = top ? n->bands[b + 1].y0 - n->bands[b].y1 : n->bands[b].y0 - n->bands[b - 1].y1;
-        if (gap > APART * n->c->em || (rows >= 2 && gap > n->c->em)) loose = k + 1;
+        const bool alone = k == 0 && gap > APART * em && n->bands[b].y1 - n->bands[b].y0 < 2.2 * em;
+        bool both;
+        if (!is_loose(n, s, b, &both) && !alone) break;
+        rows += both;
+        if (gap > APART * em || (rows >= 2 && gap > em)) loose = k + 1;
     }
     return loose;
 }

@@ -3,6 +3,7 @@
  * page are cut into bands: stretches between empty lines. Bands that leave the same gutters free make a
  * chain, which is a table when its strips are short and many, and columns of text when they are wide and
  * filled. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ static const double COLUMN_WIDTH = 10.5; /* narrower strips are no columns of te
 static const double COLUMN_FILL = 0.72;  /* of their width, what lines of text fill on average */
 static const double SIZES = 1.45;        /* type sizes of one block differ by less */
 static const double BLOCK_GAP = 1.5;     /* a wider gap ends a block of text */
+static const double TEXT_FILL = 0.8;     /* of its length, what the words of a line of text fill */
 
 typedef struct band {
     int y0, y1;
@@ -256,16 +258,22 @@ static bool is_aligned(const node *n, size_t b, const dsvl_ranges *r)
 }
 
 /* A line of text over the whole width, right above or below, makes chance gaps of what looks like a small
- * table. */
+ * table: justified lines have wide spaces in narrow columns, and may have some in the neighbour too. */
 static bool is_in_paragraph(const node *n, size_t from, size_t to, const dsvl_ranges *r)
 {
-    const double em = n->w->em;
+    const double em = n->w->em, pitch = mean_gap(n, from, to) * 1.3 + 0.1 * em;
     for (int side = 0; side < 2; side++) {
         if (side == 0 ? from == 0 : to == n->band_count) continue;
-        size_t b = side == 0 ? from - 1 : to;
-        const dsvl_cells *box = box_of(n, n->bands[b].first);
-        if (own_ranges(n, b) == 1 && row_gap(n, side == 0 ? from : to) < 0.7 * em &&
-            box->x0 < r->x0[0] + em && box->x1 > r->x1[r->count - 1] - em)
+        const size_t b = side == 0 ? from - 1 : to;
+        dsvl_cells all = *box_of(n, n->bands[b].first);
+        double filled = 0;
+        for (size_t i = n->bands[b].first; i < n->bands[b].first + n->bands[b].count; i++) {
+            dsvl_cells_join(&all, box_of(n, i));
+            filled += box_of(n, i)->x1 - box_of(n, i)->x0;
+        }
+        const bool close = row_gap(n, side == 0 ? from : to) < fmax(0.7 * em, pitch);
+        if (close && all.x0 < r->x0[0] + em && all.x1 > r->x1[r->count - 1] - em &&
+            filled >= TEXT_FILL * (all.x1 - all.x0))
             return true;
     }
     return false;

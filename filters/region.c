@@ -74,9 +74,18 @@ static double zoom_of(const plan *p, const dsvl_part *part)
     return fmin(p->em / part->em, (width - 2 * margin_of(p)) / (part->box[2] - part->box[0]));
 }
 
-static bool fits(const plan *p, const double box[4], double zoom)
+/* The least zoom for type that may be somewhat smaller than is preferred; what no canvas is wide enough for
+ * has no choice. */
+static double least_of(const plan *p, const dsvl_part *part)
 {
-    return find_canvas(p, box[2] - box[0], box[3] - box[1], SMALLER * zoom, &zoom) != NULL;
+    return fmin(zoom_of(p, part), SMALLER * p->em / part->em);
+}
+
+static bool fits(const plan *p, const dsvl_part *part)
+{
+    double zoom = zoom_of(p, part);
+    return find_canvas(p, part->box[2] - part->box[0], part->box[3] - part->box[1], least_of(p, part),
+                       &zoom) != NULL;
 }
 
 /* Add a region; what no canvas holds is zoomed less. */
@@ -172,7 +181,7 @@ static cutting choose_cutting(plan *p, const dsvl_part *part, double zoom)
     for (int i = 0; i < p->processor->candidates; i++) {
         const int *c = p->processor->candidate[i];
         cutting t = {.zoom = fmin(zoom, (c[0] - m) / width)};
-        if (!allowed(p, c) || t.zoom < SMALLER * zoom * (1 - 1e-9) || c[1] <= m) continue;
+        if (!allowed(p, c) || t.zoom < least_of(p, part) * (1 - 1e-9) || c[1] <= m) continue;
         t.reach = (c[1] - m) / t.zoom;
         t.pieces = cut_part(p, part, t.zoom, t.reach, 0, NULL);
         /* Each has the view of its whole besides. */
@@ -186,10 +195,10 @@ static cutting choose_cutting(plan *p, const dsvl_part *part, double zoom)
 static int add_part(plan *p, const dsvl_part *part, dsvl_error *err)
 {
     const double zoom = zoom_of(p, part);
-    if (fits(p, part->box, zoom) || part->kind == DSVL_PART_FIGURE || !part->cut_count) {
+    if (fits(p, part) || part->kind == DSVL_PART_FIGURE || !part->cut_count) {
         dsvl_region whole = {.zoom = zoom, .part = 1, .parts = 1};
         memcpy(whole.box, part->box, sizeof whole.box);
-        return add(p, part, &whole, SMALLER * zoom, err);
+        return add(p, part, &whole, least_of(p, part), err);
     }
     const cutting c = choose_cutting(p, part, zoom);
     /* Pieces of like height: the smallest reach that makes no more of them. */
@@ -225,6 +234,11 @@ static bool is_running(const dsvl_layout *layout, size_t which)
     return above > RUNNING_GAP * p->em || below > RUNNING_GAP * p->em;
 }
 
+static double joined_em(const dsvl_part *whole, const dsvl_part *next)
+{
+    return next->box[3] - next->box[1] > whole->box[3] - whole->box[1] ? next->em : whole->em;
+}
+
 /* Whether part j can be read in one with the parts from i on that are joined in *whole. */
 static bool may_join(const plan *p, const dsvl_layout *layout, size_t i, size_t j, const dsvl_part *whole)
 {
@@ -241,7 +255,8 @@ static bool may_join(const plan *p, const dsvl_layout *layout, size_t i, size_t 
     }
     dsvl_part joined = *whole;
     memcpy(joined.box, box, sizeof box);
-    return fits(p, box, zoom_of(p, &joined));
+    joined.em = joined_em(whole, next);
+    return fits(p, &joined);
 }
 
 /* Text parts i to j as one: of the type size of the tallest, with the cuts of both and between them. */
@@ -253,7 +268,7 @@ static int join(dsvl_part *whole, const dsvl_part *next, size_t *capacity, dsvl_
     if (!room) return dsvl_fail_memory(err, *capacity * sizeof *whole->cuts);
     whole->cuts[whole->cut_count++] = (whole->box[3] + next->box[1]) / 2;
     for (size_t i = 0; i < next->cut_count; i++) whole->cuts[whole->cut_count++] = next->cuts[i];
-    if (next->box[3] - next->box[1] > whole->box[3] - whole->box[1]) whole->em = next->em;
+    whole->em = joined_em(whole, next);
     whole->box[0] = fmin(whole->box[0], next->box[0]);
     whole->box[1] = fmin(whole->box[1], next->box[1]);
     whole->box[2] = fmax(whole->box[2], next->box[2]);

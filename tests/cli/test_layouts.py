@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""dsvl-regions on pages of known layout: one to four columns, tables with and without rules, charts and pictures,
+headers and footers, small print, turned pages, scans askew, tall tables, and pages with nothing or next to nothing on
+them; with the text layer and from pixels alone. Most random pages must be right in everything; pages of one kind, all."""
+import subprocess
+import tempfile
+from pathlib import Path
+
+import librecords
+import numpy as np
+from liblayouts import Layout, Page, judge, turned, write
+from PIL import Image
+
+
+def run(*command, data=b''):
+    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+
+def regions(stream):
+    """[(kind, part, box)] of each page."""
+    pages = {}
+    for facts, _ in librecords.parse(run('dsvl-regions', data=stream))[:-1]:
+        assert facts['dsvl.kind'] == 'region', facts
+        box = [float(v) for v in facts['crop_pt'].split()]
+        pages.setdefault(int(facts['page']), []).append((facts['region_kind'], facts.get('region_part'), box))
+    return [pages[n] for n in sorted(pages)]
+
+
+def drawn(pages, *options):
+    path = folder / 'layouts.pdf'
+    write(pages, path)
+    return run('dsvl-rasterize', '--dpi', '216', *options, path)
+
+
+def scanned(page, seed):
+    """As a scanner would see a page: askew by up to a degree, grey, noisy, specked. Its stream, and the degrees."""
+    r = np.random.default_rng(seed)
+    pixels = librecords.parse(drawn([page], '--no-text-layer'))[0][1]['pixels']
+    degrees = float(r.uniform(-1, 1))
+    im = Image.fromarray(pixels).rotate(degrees, Image.BICUBIC, fillcolor=(255, 255, 255))
+    x = np.asarray(im).astype(np.float32) * (r.uniform(200, 250) / 255) + r.uniform(0, 10)
+    x += r.normal(0, r.uniform(1, 6), x.shape[:2])[:, :, None]
+    for _ in range(60):
+        at = r.integers(0, x.shape[0] - 3), r.integers(0, x.shape[1] - 3)
+        x[at[0]:at[0] + 2, at[1]:at[1] + 2] = 60
+    path = folder / 'scan.png'
+    Image.fromarray(x.clip(0, 255).astype(np.uint8)).save(path, dpi=(216, 216))
+    return run('dsvl-rasterize', path), degrees
+
+
+def share_right(layouts, found):
+    wrong = [(i, w) for i, (l, f) in enumerate(zip(layouts, found)) if (w := judge(l.page.truth, f))]
+    return 1 - len(wrong) / len(layouts), wrong
+
+
+def test_random_pages():
+    layouts = [Layout(seed) for seed in range(200, 240)]
+    for options, least in (([], LEAST_WORDS), (['--no-text-layer'], LEAST_PIXELS)):
+        right, wrong = share_right(layouts, regions(drawn([l.page for l in layouts], *options)))
+        assert right >= least, (right, wrong)
+
+
+def test_columns_of_text():
+    layouts = [Layout(300 + 10 * columns + k, columns, 0, contents=['paragraph', 'paragraph', 'heading'])
+               for columns in (1, 2, 3, 4) for k in range(4)]
+    for options in ([], ['--no-text-layer']):
+        right, wrong = share_right(layouts, regions(drawn([l.page for l in layouts], *options)))
+        assert right >= LEAST_TEXT, (right, wrong)
+
+
+def test_turned_pages():
+    for rotate in (90, 180, 270):
+        upright, page = (Layout(7, 2, r, contents=['paragraph']).page for r in (0, rotate))
+        found = [regions(drawn([p]))[0] for p in (upright, page)]
+        assert [f[0] for f in found[0]] == [f[0] for f in found[1]]
+        assert max(abs(a - b) for f, g in zip(*found) for a, b in zip(f[2], g[2])) < 1.5
+        assert not judge(page.truth, found[1])
+
+
+def test_scans():
+    bad = []
+    for seed in range(400, 408):
+        layout = Layout(seed, 1 + seed % 2, 0, contents=['paragraph', 'paragraph', 'table'])
+        stream, degrees = scanned(layout.page, seed)
+        truth = [(k, turned(b, degrees, layout.page.width, layout.page.height), c) for k, b, c in layout.page.truth]
+        bad += [(seed, degrees, w)] if (w := judge(truth, regions(stream)[0])) else []
+    assert len(bad) <= MOST_BAD_SCANS, bad
+
+
+def tall_table(rows, lead=16):
+    """Numbered rows, so that it is seen which piece has which."""
+    page = Page(595, 842)
+    boxes = []
+    for k in range(rows):
+        base = 60 + lead * k
+        for x, text in ((60, f'Station {k:02}'), (220, f'{1000 + k}'), (330, f'{7 * k}'), (430, f'{k}.5')):
+            boxes.append(page.text(x, base, text, 10))
+    page.note('table', boxes)
+    return page
+
+
+def test_tall_tables():
+    """Pieces cover the table between rows, and each after the first repeats the last row of the one before."""
+    for tiles in ('4', '6'):
+        stream = run('dsvl-regions', '--max-tiles', tiles, data=drawn([tall_table(46)]))
+        found = [(f, t) for f, t in librecords.parse(stream)[:-1]]
+        assert len(found) > 1 and {f['region_kind'] for f, _ in found} == {'table'}
+        assert [f['region_part'] for f, _ in found] == [f'{k + 1}/{len(found)}' for k in range(len(found))]
+        rows = []
+        for facts, tensors in found:
+            text, at = tensors['words.text'].tobytes().decode(), tensors['words.offsets']
+            words = [text[a:b] for a, b in zip(at, at[1:])]
+            rows.append([int(w) for before, w in zip(words, words[1:]) if before == 'Station'])
+            assert facts.get('region_overlap') == (None if len(rows) == 1 else '1')
+        assert rows[0][0] == 0 and rows[-1][-1] == 45
+        assert all(b[0] == a[-1] and len(b) > 1 for a, b in zip(rows, rows[1:])), rows
+        assert all(r == list(range(r[0], r[-1] + 1)) for r in rows), rows
+
+
+def test_small_print():
+    """Type of every size is brought to what the model prefers, or nearly so."""
+    for size in (5, 6, 8, 12):
+        layout = Layout(3, 2, 0, size, contents=['paragraph'])
+        facts = [f for f, _ in librecords.parse(run('dsvl-regions', '--em', '28', data=drawn([layout.page])))[:-1]]
+        inner = [float(f['em_px']) for f in facts if float(f['crop_pt'].split()[3]) - float(f['crop_pt'].split()[1]) > 40]
+        assert inner and min(inner) >= .78 * 28 and max(inner) <= 28.5, (size, inner)
+
+
+def test_next_to_nothing():
+    kinds = lambda page: [k for k, _, _ in regions(drawn([page]))[0]]
+    assert kinds(Page(595, 842)) == ['blank']
+    one = Page(595, 842)
+    one.note('text', [one.text(300, 800, '17', 9)])
+    assert kinds(one) == ['text']
+    speck = Page(595, 842)
+    speck.fill(300, 300, 301, 301, 0)
+    assert kinds(speck) == ['blank']
+    stream, _ = scanned(Page(595, 842), 5)
+    assert [k for k, _, _ in regions(stream)[0]] == ['blank']
+
+
+def test_deterministic():
+    stream = drawn([Layout(seed).page for seed in range(3)])
+    timeless = [[({k: v for k, v in f.items() if k != 'seconds'}, {k: v.tobytes() for k, v in t.items()})
+                 for f, t in librecords.parse(run('dsvl-regions', data=stream))] for _ in range(2)]
+    assert timeless[0] == timeless[1]
+
+
+# What is reached; a change that gets below has made something worse.
+LEAST_WORDS, LEAST_PIXELS, LEAST_TEXT, MOST_BAD_SCANS = .55, .55, .8, 3
+
+if __name__ == '__main__':
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for test_name, test in list(globals().items()):
+            if test_name.startswith('test_'):
+                test()
