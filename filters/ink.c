@@ -32,6 +32,14 @@ int dsvl_ink_paper(uint8_t paper[3], const uint8_t *pixels, size_t n, dsvl_error
     return 0;
 }
 
+/* Most of a page is even: a group of cells that has one colour is dealt with at once. */
+enum { GROUP = 8 };
+
+static bool is_even(const uint8_t *pixels, int n)
+{
+    return memcmp(pixels, pixels + 3, (size_t)(n - 1) * 3) == 0;
+}
+
 /* Mark the cells of a box in which a pixel differs from a colour by DSVL_INK_CONTRAST in some channel. */
 void dsvl_ink_mark(dsvl_ink *ink, const dsvl_page_pixels *page, const dsvl_cells *box,
                    const uint8_t colour[3])
@@ -45,6 +53,13 @@ void dsvl_ink_mark(dsvl_ink *ink, const dsvl_page_pixels *page, const dsvl_cells
         int x = box->x0 * ink->cell;
         const uint8_t *p = page->pixels + ((size_t)y * (size_t)page->width + (size_t)x) * 3;
         for (int cx = box->x0; cx < box->x1; cx++) {
+            const int group = GROUP * ink->cell;
+            if (cx + GROUP <= box->x1 && x + group <= page->width && abs(p[0] - c0) < DSVL_INK_CONTRAST &&
+                abs(p[1] - c1) < DSVL_INK_CONTRAST && abs(p[2] - c2) < DSVL_INK_CONTRAST &&
+                is_even(p, group)) {
+                cx += GROUP - 1, x += group, p += 3 * group;
+                continue;
+            }
             int end = (cx + 1) * ink->cell < page->width ? (cx + 1) * ink->cell : page->width, most = 0;
             for (; x < end; x++, p += 3) {
                 int d = abs(p[0] - c0), d1 = abs(p[1] - c1), d2 = abs(p[2] - c2);
@@ -62,9 +77,20 @@ static uint8_t *average(const dsvl_ink *ink, const dsvl_page_pixels *page)
 {
     uint8_t *colour = dsvl_alloc((size_t)ink->width * (size_t)ink->height, 3), *out = colour;
     const int side = ink->cell;
+    const size_t stride = (size_t)page->width * 3;
     for (int cy = 0; colour && cy < ink->height; cy++) {
         int rows = (cy + 1) * side <= page->height ? side : page->height - cy * side;
         for (int cx = 0; cx < ink->width; cx++, out += 3) {
+            const uint8_t *first = page->pixels + (size_t)(cy * side) * stride + (size_t)(cx * side) * 3;
+            bool even = (cx + GROUP) * side <= page->width;
+            for (int y = 0; y < rows && even; y++)
+                even = memcmp(first, first + (size_t)y * stride, 3) == 0 &&
+                       is_even(first + (size_t)y * stride, GROUP * side);
+            if (even) {
+                for (int i = 0; i < GROUP; i++) memcpy(out + (size_t)3 * (size_t)i, first, 3);
+                cx += GROUP - 1, out += 3 * (GROUP - 1);
+                continue;
+            }
             int cols = (cx + 1) * side <= page->width ? side : page->width - cx * side;
             unsigned sum[3] = {0, 0, 0}, n = (unsigned)(rows * cols);
             for (int y = 0; y < rows; y++) {

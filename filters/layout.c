@@ -14,21 +14,27 @@ const char *dsvl_part_kind_name(dsvl_part_kind kind)
     return names[kind];
 }
 
+void dsvl_layout_widen(work *w, int index, const dsvl_cells *box)
+{
+    dsvl_cells *whole = &w->parts[index].box;
+    dsvl_cells_join(whole, box);
+    for (size_t i = 0; i < w->runs.count; i++) {
+        run *r = &w->runs.data[i];
+        if (r->part != -1 || !dsvl_cells_hold(box, &r->box, 0)) continue;
+        r->part = index;
+        dsvl_cells_join(whole, &r->box);
+    }
+}
+
 int dsvl_layout_add(work *w, dsvl_part_kind kind, const dsvl_cells *box, dsvl_error *err)
 {
     void *block = w->parts;
     bool room = dsvl_grow(&block, &w->part_capacity, w->part_count + 1, sizeof *w->parts);
     w->parts = block;
     if (!room) return dsvl_fail_memory(err, w->part_capacity * sizeof *w->parts);
-    dsvl_cells whole = *box;
-    int index = (int)w->part_count;
-    for (size_t i = 0; i < w->runs.count; i++) {
-        run *r = &w->runs.data[i];
-        if (r->part != -1 || !dsvl_cells_hold(box, &r->box, 0)) continue;
-        r->part = index;
-        dsvl_cells_join(&whole, &r->box);
-    }
-    w->parts[w->part_count++] = (part){kind, whole, -1, index};
+    const int index = (int)w->part_count++;
+    w->parts[index] = (part){kind, *box, -1, index};
+    dsvl_layout_widen(w, index, box);
     return index;
 }
 

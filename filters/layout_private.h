@@ -58,6 +58,9 @@ int dsvl_layout_frames(work *w, int *run_frames, int *rule_frames, int *count, d
 /* Add a part and give it the free runs whose middle it holds. Its index, or -1. */
 int dsvl_layout_add(work *w, dsvl_part_kind kind, const dsvl_cells *box, dsvl_error *err);
 
+/* Widen a part by a box and give it the free runs there. */
+void dsvl_layout_widen(work *w, int index, const dsvl_cells *box);
+
 /* Tables by their rules, then figures. */
 int dsvl_layout_ruled(work *w, dsvl_error *err);
 int dsvl_layout_figures(work *w, dsvl_error *err);

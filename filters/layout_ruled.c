@@ -448,6 +448,20 @@ static dsvl_cells cluster(const work *w, size_t first, bool *taken)
     return box;
 }
 
+/* Drawings that overlap are one figure. */
+static int add_figure(work *w, const dsvl_cells *box, dsvl_error *err)
+{
+    for (size_t i = 0; i < w->part_count; i++) {
+        const dsvl_cells *p = &w->parts[i].box;
+        if (w->parts[i].kind != DSVL_PART_FIGURE || dsvl_overlap(p->x0, p->x1, box->x0, box->x1) <= 0 ||
+            dsvl_overlap(p->y0, p->y1, box->y0, box->y1) <= 0)
+            continue;
+        dsvl_layout_widen(w, (int)i, box);
+        return 0;
+    }
+    return dsvl_layout_add(w, DSVL_PART_FIGURE, box, err) < 0 ? -1 : 0;
+}
+
 int dsvl_layout_figures(work *w, dsvl_error *err)
 {
     const double em = w->em;
@@ -464,7 +478,7 @@ int dsvl_layout_figures(work *w, dsvl_error *err)
             if (core.x1 - core.x0 > 3 * em) w->runs.data[i].part = -2;
             continue;
         }
-        if (dsvl_layout_add(w, DSVL_PART_FIGURE, &box, err) < 0) goto out;
+        if (add_figure(w, &box, err)) goto out;
     }
     status = 0;
 out:
