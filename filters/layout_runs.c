@@ -169,12 +169,13 @@ static void type_of_ink(runs *set, const dsvl_ink *ink, const int32_t *covered, 
 }
 
 /* The run nearest to a mark within reach; the dot of an i belongs to its own line, not to the one above. */
-static run *nearest_run(const runs *set, size_t count, const dsvl_cells *mark, int reach)
+static run *nearest_run(const runs *set, size_t from, size_t count, const dsvl_cells *mark, int reach)
 {
     run *best = NULL;
     int least = 2 * reach + 1;
-    for (size_t j = 0; j < count; j++) {
+    for (size_t j = from; j < count; j++) {
         const dsvl_cells *b = &set->data[j].box;
+        if (b->y0 > mark->y1 + 5 * reach) break;
         if (!dsvl_cells_touch(b, mark, reach)) continue;
         int dx = -dsvl_overlap(b->x0, b->x1, mark->x0, mark->x1),
             dy = -dsvl_overlap(b->y0, b->y1, mark->y0, mark->y1);
@@ -189,10 +190,17 @@ static run *nearest_run(const runs *set, size_t count, const dsvl_cells *mark, i
 /* Marks widen the run beside them; one that has none (a dash alone in a table's cell) stands for itself. */
 static void attach_marks(runs *set, size_t first, double em)
 {
-    size_t kept = first;
+    size_t kept = first, from = 0;
     const int reach = (int)(0.35 * em + 0.5);
+    int tallest = 0;
+    for (size_t j = 0; j < first; j++) {
+        if (set->data[j].box.y1 - set->data[j].box.y0 > tallest)
+            tallest = set->data[j].box.y1 - set->data[j].box.y0;
+    }
+    /* Runs and marks come from top to bottom; some reaches more allow for what marks have added to runs. */
     for (size_t i = first; i < set->count; i++) {
-        run mark = set->data[i], *owner = nearest_run(set, first, &mark.box, reach);
+        while (from < first && set->data[from].box.y0 + tallest + 5 * reach < set->data[i].box.y0) from++;
+        run mark = set->data[i], *owner = nearest_run(set, from, first, &mark.box, reach);
         if (owner)
             dsvl_cells_join(&owner->box, &mark.box);
         else if (mark.box.x1 - mark.box.x0 > mark.box.y1 - mark.box.y0 &&
