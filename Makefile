@@ -168,7 +168,7 @@ install: all
 	install -m 644 man/*.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 644 man/*.7 $(DESTDIR)$(MANDIR)/man7
-	install -m 644 README.md NOTICE LICENSES/* $(DESTDIR)$(PREFIX)/share/doc/dsvl
+	install -m 644 README.md SECURITY.md NOTICE LICENSES/* $(DESTDIR)$(PREFIX)/share/doc/dsvl
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: dsvl' \
 		'Description: DeepSeek-VL models on CPUs' 'Version: $(VERSION)' 'Libs: -L$${libdir} -ldsvl' \
 		'Libs.private: -ldsvl-kernels' 'Cflags: -I$${includedir}' >$(DESTDIR)$(LIBDIR)/pkgconfig/dsvl.pc
