@@ -358,8 +358,10 @@ static void hold(asker *a, const dsvl_question *question)
                                           [DSVL_JOIN_MARKDOWN] = DSVL_AS_MARKDOWN,
                                           [DSVL_JOIN_BOXES] = DSVL_FORMATS};
     const dsvl_task *task = dsvl_task_of(question->prompt);
+    dsvl_format format = task ? formats[task->join] : DSVL_FORMATS;
+    if (format == DSVL_AS_CSV && strcmp(task->kinds, "figure") == 0) format = DSVL_AS_PAIRS;
     a->held = task && task->join == DSVL_JOIN_BOXES ? NULL : a->grounding;
-    if (a->held) dsvl_grounding_expect(a->held, task ? formats[task->join] : DSVL_FORMATS);
+    if (a->held) dsvl_grounding_expect(a->held, format);
     dsvl_session_ground(a->session, a->held);
 }
 

@@ -11,7 +11,7 @@
 
 /* ---- the page ---- */
 
-enum { SPELLINGS = 3, FOLLOWERS = 4 };
+enum { SPELLINGS = 3, FOLLOWERS = 5 };
 
 typedef struct spelling {
     const char *text; /* into grounding->arena */
@@ -219,12 +219,13 @@ static void take_order(dsvl_grounding *g)
     static const struct {
         dsvl_format format;
         int slot;
-    } sources[] = {{DSVL_AS_TEXT, 2}, {DSVL_AS_CSV, 3}};
+    } sources[] = {{DSVL_AS_TEXT, 2}, {DSVL_AS_CSV, 3}, {DSVL_AS_PAIRS, 4}};
     for (size_t k = 0; k < sizeof sources / sizeof *sources; k++) {
         const dsvl_transcript *t = &g->guide.transcripts[sources[k].format];
         for (size_t i = 0; i < t->written; i++) {
             word *w = &g->words[t->sequence[i]];
-            w->rank = (int32_t)i;
+            if (sources[k].format != DSVL_AS_PAIRS || !g->guide.transcripts[DSVL_AS_CSV].written)
+                w->rank = (int32_t)i;
             if (i + 1 == t->written) break;
             int32_t next = t->sequence[i + 1], gap = t->begins[next] - t->ends[t->sequence[i]];
             if (gap == 0) w->rest = next;
@@ -443,6 +444,16 @@ static int32_t close_span(dsvl_grounding *g, bool real, const state *s)
     return (int32_t)g->closure_count++;
 }
 
+/* Whether some word may follow word w in a span. */
+static bool has_follower(const dsvl_grounding *g, const word *w)
+{
+    for (int k = 0; k < FOLLOWERS; k++) {
+        const word *next = w->follower[k] >= 0 ? &g->words[w->follower[k]] : NULL;
+        if (next && !next->used && next->spellings) return true;
+    }
+    return false;
+}
+
 static void step_followers(dsvl_grounding *g, states *to, bool real, const state *s, char c)
 {
     const word *w = &g->words[s->word];
@@ -463,7 +474,7 @@ static void step_inside(dsvl_grounding *g, states *to, bool real, const state *s
     if (s->at == p->length && p->joins) step_followers(g, to, real, s, c);
     int32_t rest = g->words[s->word].rest;
     if (s->at == p->length && rest >= 0) enter(g, to, real, rest, c, false, s);
-    if (s->at == p->length && c == ' ' && !p->joins) {
+    if (s->at == p->length && c == ' ' && !p->joins && has_follower(g, &g->words[s->word])) {
         state next = *s;
         next.place = SPACED;
         next.at = 0;

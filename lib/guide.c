@@ -15,8 +15,7 @@ int dsvl_guide_open(dsvl_guide *guide, const dsvl_scribe_word *words, size_t cou
 {
     memset(guide, 0, sizeof *guide);
     if (dsvl_transcripts_write(guide->transcripts, words, count, passages, passage_count, err)) return -1;
-    guide->expected = DSVL_FORMATS;
-    dsvl_guide_reset(guide);
+    dsvl_guide_expect(guide, DSVL_FORMATS);
     return 0;
 }
 
@@ -36,7 +35,8 @@ void dsvl_guide_reset(dsvl_guide *guide)
     guide->streak = 0;
     guide->departed = 0;
     for (int f = 0; f < DSVL_FORMATS; f++) {
-        bool wanted = guide->expected == DSVL_FORMATS || (int)guide->expected == f;
+        bool open = guide->expected == DSVL_FORMATS && f != DSVL_AS_PAIRS;
+        bool wanted = open || (int)guide->expected == f;
         guide->alive[f] = wanted && guide->transcripts[f].length > 0;
         guide->at[f] = guide->alive[f] ? 0 : -1;
     }

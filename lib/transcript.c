@@ -140,6 +140,19 @@ static void write_markdown(writer *w, const dsvl_slot *slots, size_t count, int 
     if (count) put(w, " |", 2);
 }
 
+/* ---- charts ---- */
+
+/* The pairs of a chart; the slots stay as they are. */
+static void write_chart(writer *w, const dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
+{
+    dsvl_slot kept[DSVL_CHART_WORDS];
+    if (count > DSVL_CHART_WORDS) return;
+    memcpy(kept, slots, count * sizeof *kept);
+    size_t n = dsvl_slots_chart(kept, count, words);
+    if (n && w->to->length) put(w, "\n", 1);
+    write_csv(w, kept, n, 2, words);
+}
+
 /* ---- passages ---- */
 
 static void write_passage(writer *writers, const dsvl_passage *p, dsvl_slot *slots,
@@ -153,24 +166,20 @@ static void write_passage(writer *writers, const dsvl_passage *p, dsvl_slot *slo
         memcpy(s->box, words[i].box, sizeof s->box);
     }
     if (count == 0) return;
-    if (p->kind == DSVL_PASSAGE_PAGE)
-        page_lines(slots, count, words);
-    else
-        dsvl_slots_line(slots, count);
     if (writers[DSVL_AS_TEXT].to->length) put(&writers[DSVL_AS_TEXT], "\n", 1);
-    write_lines(&writers[DSVL_AS_TEXT], slots, count, words);
-    int columns = 0;
-    if (p->kind == DSVL_PASSAGE_TABLE) {
-        columns = dsvl_slots_table(slots, count, words);
-    } else if (p->kind == DSVL_PASSAGE_FIGURE) {
-        count = dsvl_slots_chart(slots, count, words);
-        columns = 2;
+    if (p->kind == DSVL_PASSAGE_PAGE) {
+        page_lines(slots, count, words);
+        write_lines(&writers[DSVL_AS_TEXT], slots, count, words);
     }
-    if (columns == 0 || count == 0) return;
-    for (int f = DSVL_AS_CSV; f <= DSVL_AS_MARKDOWN; f++)
+    dsvl_slots_line(slots, count);
+    if (p->kind != DSVL_PASSAGE_PAGE) write_lines(&writers[DSVL_AS_TEXT], slots, count, words);
+    write_chart(&writers[DSVL_AS_PAIRS], slots, count, words);
+    if (p->kind != DSVL_PASSAGE_TABLE && !dsvl_slots_tabular(slots, count)) return;
+    int columns = dsvl_slots_table(slots, count, words);
+    for (int f = DSVL_AS_CSV; columns > 0 && f <= DSVL_AS_MARKDOWN; f++) {
         if (writers[f].to->length) put(&writers[f], "\n", 1);
-    write_csv(&writers[DSVL_AS_CSV], slots, count, columns, words);
-    write_markdown(&writers[DSVL_AS_MARKDOWN], slots, count, columns, words);
+        (f == DSVL_AS_CSV ? write_csv : write_markdown)(&writers[f], slots, count, columns, words);
+    }
 }
 
 int dsvl_transcripts_write(dsvl_transcript *transcripts, const dsvl_scribe_word *words, size_t count,

@@ -32,7 +32,13 @@ typedef struct dsvl_scribe_word {
     bool ends_line;   /* in the text layer */
 } dsvl_scribe_word;
 
-typedef enum dsvl_format { DSVL_AS_TEXT, DSVL_AS_CSV, DSVL_AS_MARKDOWN, DSVL_FORMATS } dsvl_format;
+typedef enum dsvl_format {
+    DSVL_AS_TEXT,
+    DSVL_AS_CSV, /* a table */
+    DSVL_AS_MARKDOWN,
+    DSVL_AS_PAIRS, /* labels and values of a chart, as CSV */
+    DSVL_FORMATS
+} dsvl_format;
 
 typedef struct dsvl_transcript {
     char *text; /* owned; [length] */
@@ -58,10 +64,14 @@ typedef struct dsvl_slot {
 
 /* Number the lines of slots [count] and sort them into lines, from left to right. */
 void dsvl_slots_line(dsvl_slot *slots, size_t count);
+/* Whether most lines of slots have gaps as between columns. */
+bool dsvl_slots_tabular(const dsvl_slot *slots, size_t count);
 /* Give slots in lines their rows and columns, and sort them by cells; returns the number of columns, 0 when
  * there are not at least two. */
 int dsvl_slots_table(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words);
+enum { DSVL_CHART_WORDS = 400 };
 /* Keep of slots in lines the labels and values of a chart, as rows of two columns; returns how many are kept.
+ * No more than DSVL_CHART_WORDS can be given.
  */
 size_t dsvl_slots_chart(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words);
 /* Whether two slots that follow each other on a line are pieces of one word. */

@@ -8,7 +8,7 @@
 
 #include "lib/transcript.h"
 
-enum { MAX_BARS = 64, MAX_WORDS = 400 };
+enum { MAX_BARS = 64 };
 
 /* In em. */
 static const double NEAR = 0.35;  /* edges in line with each other */
@@ -213,8 +213,7 @@ static size_t keep_aligned(dsvl_slot *slots, size_t count)
 
 size_t dsvl_slots_chart(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
 {
-    int32_t row[MAX_WORDS], column[MAX_WORDS];
-    if (count > MAX_WORDS) return 0; /* no bar chart */
+    int32_t row[DSVL_CHART_WORDS], column[DSVL_CHART_WORDS];
     size_t bars_lying = lying(slots, count, words);
     if (bars_lying) bars_lying = keep_aligned(slots, count);
     for (size_t i = 0; i < count; i++) row[i] = slots[i].row, column[i] = slots[i].column;

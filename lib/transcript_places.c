@@ -273,6 +273,16 @@ static bool goes_on(const table *t, size_t a, size_t b, size_t c, uint64_t row)
     return t->loose && (row & ~line) == 0 && !(row & 1);
 }
 
+bool dsvl_slots_tabular(const dsvl_slot *slots, size_t count)
+{
+    size_t lines = 0, gapped = 0;
+    for (size_t i = 0, end; i < count; i = end, lines++) {
+        end = line_end(slots, count, i);
+        gapped += count_runs(slots, i, end) > 1;
+    }
+    return gapped >= 2 && 5 * gapped >= 3 * lines;
+}
+
 int dsvl_slots_table(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
 {
     columns c;
