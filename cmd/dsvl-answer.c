@@ -309,6 +309,7 @@ static int finish_page(asker *a, const char *trouble, dsvl_error *err)
             status = report(a, &j->page, question, "answer", trouble, err);
             continue;
         }
+        status = dsvl_joined_finish(j, err); /* before its text is borrowed: it may grow */
         const dsvl_answer answer = {.model = a->model,
                                     .sources = &j->page,
                                     .count = 1,
@@ -323,7 +324,6 @@ static int finish_page(asker *a, const char *trouble, dsvl_error *err)
                                     .no_times = options.no_times,
                                     .regions = j->regions,
                                     .stages = j->stages};
-        status = dsvl_joined_finish(j, err);
         if (!status) status = write_line(&answer, a->shown[q], err);
         a->answers++;
     }
