@@ -48,29 +48,30 @@ static const struct {
     dsvl_passage_kind kind;
     const char *page, *text, *csv, *markdown, *pairs;
 } cases[] = {
-    {DSVL_PASSAGE_TEXT, "one two\nthree", "one two\nthree", "", ""},
+    {DSVL_PASSAGE_TEXT, "one two\nthree", "one two\nthree", "", "", NULL},
     {DSVL_PASSAGE_TABLE, "Name    Sum\n\nAlder   18\n\nOak     7,5", "Name Sum\nAlder 18\nOak 7,5",
-     "Name,Sum\nAlder,18\nOak,\"7,5\"", "| Name | Sum |\n|---|---|\n| Alder | 18 |\n| Oak | 7,5 |"},
+     "Name,Sum\nAlder,18\nOak,\"7,5\"", "| Name | Sum |\n|---|---|\n| Alder | 18 |\n| Oak | 7,5 |", NULL},
     {DSVL_PASSAGE_TABLE, "Name    Sum    Of\n\nAlder          2\n\nOak     7\n\n        9      3",
      "Name Sum Of\nAlder 2\nOak 7\n9 3", "Name,Sum,Of\nAlder,,2\nOak,7,\n,9,3",
-     "| Name | Sum | Of |\n|---|---|---|\n| Alder |  | 2 |\n| Oak | 7 |  |\n|  | 9 | 3 |"},
+     "| Name | Sum | Of |\n|---|---|---|\n| Alder |  | 2 |\n| Oak | 7 |  |\n|  | 9 | 3 |", NULL},
     /* a cell of two lines */
     {DSVL_PASSAGE_TABLE,
      "Ref   Remarks        Sum\n\nA1    it was late    7\n      and dark\n\nB2    it was not     8",
      "Ref Remarks Sum\nA1 it was late 7\nand dark\nB2 it was not 8",
      "Ref,Remarks,Sum\nA1,it was late and dark,7\nB2,it was not,8",
-     "| Ref | Remarks | Sum |\n|---|---|---|\n| A1 | it was late and dark | 7 |\n| B2 | it was not | 8 |"},
+     "| Ref | Remarks | Sum |\n|---|---|---|\n| A1 | it was late and dark | 7 |\n| B2 | it was not | 8 |",
+     NULL},
     /* the same, the other cells at half height */
     {DSVL_PASSAGE_TABLE,
      "Ref   Remarks        Sum\n\n      it was late\n~A1                   7\n~      and dark\n\nB2    it "
      "was not     8",
-     NULL, "Ref,Remarks,Sum\nA1,it was late and dark,7\nB2,it was not,8", NULL},
+     NULL, "Ref,Remarks,Sum\nA1,it was late and dark,7\nB2,it was not,8", NULL, NULL},
     /* a heading across columns */
     {DSVL_PASSAGE_TABLE, "      Budget and sum\n\nA     12      13\n\nB     14      15\n\nC     16      17",
-     NULL, ",Budget and sum,\nA,12,13\nB,14,15\nC,16,17", NULL},
+     NULL, ",Budget and sum,\nA,12,13\nB,14,15\nC,16,17", NULL, NULL},
     /* numbers do not go on in the next line */
     {DSVL_PASSAGE_TABLE, "Article   Sum\nOak       12.50\nTotal     12.75\n          99.25", NULL,
-     "Article,Sum\nOak,12.50\nTotal,12.75\n,99.25", NULL},
+     "Article,Sum\nOak,12.50\nTotal,12.75\n,99.25", NULL, NULL},
     {DSVL_PASSAGE_FIGURE, "Rainfall in 2019\n\n      34\n                12\n\n\n Jan      Feb\n", NULL, NULL,
      NULL, ""},
     {DSVL_PASSAGE_FIGURE, "   34\n           12\n\n\n   Jan     Feb\n", "34\n12\nJan Feb", "", "",
