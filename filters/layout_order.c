@@ -102,6 +102,7 @@ static bool set_aside(part *parts, size_t count, bool above, double em)
 
 int dsvl_layout_order(part *parts, size_t count, double em, dsvl_error *err)
 {
+    if (count == 0) return 0; /* a blank page: parts may be NULL */
     size_t top = set_aside(parts, count, true, em);
     size_t bottom = set_aside(parts + top, count - top, false, em);
     return order(parts + top, count - top - bottom, 0, err);
