@@ -59,8 +59,9 @@ typedef struct dsvl_options {
 } dsvl_options;
 
 /* Open a Hugging Face folder (config.json, processor_config.json, of DeepSeek-VL preprocessor_config.json,
- * tokenizer.json, model.safetensors or shards), as deepseek-ai released it or as transformers converts it. Weights are memory-mapped; every tensor's name, shape and type is checked here, before any work.
- * Returns an owned model, or NULL with *err filled. options may be NULL. */
+ * tokenizer.json, model.safetensors or shards), as deepseek-ai released it or as transformers converts it.
+ * Weights are memory-mapped; every tensor's name, shape and type is checked here, before any work. Returns an
+ * owned model, or NULL with *err filled. options may be NULL. */
 DSVL_API dsvl_model *dsvl_model_open(const char *folder, unsigned parts, const dsvl_options *options,
                                      dsvl_error *err);
 DSVL_API void dsvl_model_close(dsvl_model *model);
@@ -72,9 +73,9 @@ DSVL_API char *dsvl_model_default_folder(dsvl_error *err);
 
 DSVL_API const char *dsvl_model_name(const dsvl_model *model); /* last component of the folder's real path */
 /* 64 hex digits that identify the model: BLAKE2bp (its first 32 bytes) over config.json,
- * processor_config.json, preprocessor_config.json, tokenizer.json, each weight file's header and each tensor's first and last 4 KiB.
- * Reading all weights would take longer than the work on a page; so this tells models and conversions apart,
- * and does not prove every byte. "" when opened without weights. */
+ * processor_config.json, preprocessor_config.json, tokenizer.json, each weight file's header and each
+ * tensor's first and last 4 KiB. Reading all weights would take longer than the work on a page; so this tells
+ * models and conversions apart, and does not prove every byte. "" when opened without weights. */
 DSVL_API const char *dsvl_model_hash(const dsvl_model *model);
 DSVL_API int dsvl_model_width(const dsvl_model *model);     /* decoder width = embedding dim */
 DSVL_API int dsvl_model_context(const dsvl_model *model);   /* longest sequence, tokens */

@@ -122,8 +122,8 @@ void dsvl_reader_free(dsvl_reader *reader);
  * that is cut short, without its end record, or whose counts disagree is one. Concatenated streams are read
  * as one. */
 int dsvl_reader_next(dsvl_reader *reader, dsvl_record **record, dsvl_error *err);
-/* Have `wait` called before every read() of the descriptor: it returns 0 when there is something to read, or -1 with *err
- * filled when the reader shall give up (a time limit). */
+/* Have `wait` called before every read() of the descriptor: it returns 0 when there is something to read, or
+ * -1 with *err filled when the reader shall give up (a time limit). */
 typedef int (*dsvl_wait_fn)(void *user, int descriptor, dsvl_error *err);
 void dsvl_reader_set_wait(dsvl_reader *reader, dsvl_wait_fn wait, void *user);
 /* Look at the first n <= 16 bytes without consuming them (to tell a stream from a picture): how many there
