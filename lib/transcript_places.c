@@ -227,7 +227,7 @@ static void measure_lines(table *t)
         double step = i ? distance(&t->slots[i - 1], &t->slots[i]) : 0;
         if (step >= OVERLAP) steps[n++] = step;
     }
-    qsort(steps, n, sizeof *steps, by_value);
+    if (n > 1) qsort(steps, n, sizeof *steps, by_value);
     t->least = n ? steps[0] : INFINITY;
     t->usual = n ? steps[n / 2] : INFINITY;
     t->loose = n && steps[n - 1] > EVEN * t->least;

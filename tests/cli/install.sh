@@ -19,6 +19,7 @@ grep -q '"model":"nano"' "$tmp/answer"
 dsvl-answer -p x </dev/null 2>"$tmp/error" && exit 1
 grep -q 'cut short' "$tmp/error" # the model was found before the empty stream was read
 test -x "$prefix/share/dsvl/examples/dsvl-nightly"
+# shellcheck disable=SC2016 # for make to expand, not for the shell
 printf 'include %s/share/dsvl/dsvl.mk\nall: $(DSVL_ANSWERS)\n' "$prefix" >rules.mk
 printf '{"prompt": "Read."}\n' >questions.jsonl
 cp "$document" a.pdf
