@@ -52,6 +52,7 @@ static void test_linear(int64_t n, int64_t rows, int64_t cols, kern_dtype type)
         }
         for (int t = 0; t < 3; t++) kern_context_free(c[t]);
     }
+    free(index);
 }
 
 static void test_matmul(int64_t m, int64_t n, int64_t k, float alpha, float beta)
