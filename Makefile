@@ -100,12 +100,12 @@ check:
 # The whole suite again under the address and undefined-behaviour sanitizers, in a tree of its own.
 asan:
 	@.ci/setup check
-	ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MAKE) --no-print-directory \
+	ASAN_OPTIONS=detect_leaks=1:handle_segv=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MAKE) --no-print-directory \
 		B=build/asan BIN=build/asan/bin LIBOUT=build/asan/lib SAN='-fsanitize=address,undefined -fno-omit-frame-pointer' \
 		CFLAGS='-O1 -g' check-asan
 check-asan: all $(TESTS)
 	ln -sfn $(CURDIR)/models build/asan/models
-	DSVL_BIN=$(CURDIR)/$(BIN) tests/run.sh $(TESTS)
+	TEST_BIN=$(CURDIR)/$(BIN) tests/run.sh $(TESTS)
 
 # How right the answers to the held-out pages are; EVAL=text: those whose name contains it, MODEL=folder: other weights.
 eval:

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Run every test: the programs given, the shell tests and the Python tests. A test passes when it exits 0; what a
-# failing one prints is shown. TEST=text runs those whose name contains it; DSVL_BIN names another build's programs.
+# failing one prints is shown. TEST=text runs those whose name contains it; TEST_BIN names another build's programs.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 tests/venv.sh || exit 1
-PATH=${DSVL_BIN-$PWD/bin}:$PWD/tests/.venv/bin:$PATH
+PATH=${TEST_BIN-$PWD/bin}:$PWD/tests/.venv/bin:$PATH
 export PATH
 LC_ALL=C.UTF-8
 export LC_ALL

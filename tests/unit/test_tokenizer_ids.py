@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = ROOT / "tests/reference/tokens"
 FILES = ROOT / "build/tokenizers"
-DRIVER = Path(os.environ.get("DSVL_BIN", ROOT / "build/bin")).parent / "tests/unit/test_tokenizer"
+DRIVER = Path(os.environ.get("TEST_BIN", ROOT / "build/bin")).parent / "tests/unit/test_tokenizer"
 
 
 def unpack(data, name):

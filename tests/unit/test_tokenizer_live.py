@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/reference"))
 import tiny_tokenizer  # noqa: E402
 
-# DSVL_BIN names the programs of another build, as in tests/run.sh; its tests stand beside them.
-DRIVER = Path(os.environ.get("DSVL_BIN", ROOT / "build/bin")).parent / "tests/unit/test_tokenizer"
+# TEST_BIN names the programs of another build, as in tests/run.sh; its tests stand beside them.
+DRIVER = Path(os.environ.get("TEST_BIN", ROOT / "build/bin")).parent / "tests/unit/test_tokenizer"
 
 # Characters that every Unicode version since 3.2 knows: newer ones get their category from the version that the
 # library and PCRE2 were each built with, and those differ.
