@@ -35,7 +35,7 @@ PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-
 def ask(question, mode, model):
     """dsvl ask's one answer, and the seconds that it took."""
     rasterize, answer = MODES[mode]
-    command = [os.environ.get("DSVL_BIN", str(ROOT / "bin")) + "/dsvl", "ask", "--threads", "1", *rasterize, *answer,
+    command = [os.environ.get("TEST_BIN", str(ROOT / "bin")) + "/dsvl", "ask", "--threads", "1", *rasterize, *answer,
                *(["--model", model] if model else []), "--max-tokens", "3000", "-p", question["prompt"],
                str(HERE / "pages" / (question["document"] + ".pdf"))]
     begun = time.time()
