@@ -18,12 +18,7 @@ void omp_set_num_threads(int threads);
 #define COLUMNS 128
 
 typedef struct dnnl_job {
-    float *y;
-    const float *x;
-    const int32_t *index;
-    const kern_weight *w;
-    const float *bias;
-    int64_t n;
+    kern_product product;
     atomic_bool *failed;
 } dnnl_job;
 
@@ -57,7 +52,7 @@ static int multiply(float *y, const float *x, const float *w, int64_t outputs, i
 /* scratch: weights [COLUMNS, k], rows of x [ROWS, k], products [ROWS, COLUMNS] */
 static void multiply_task(const void *job, int64_t task, float *scratch)
 {
-    const dnnl_job *j = job;
+    const kern_product *j = &((const dnnl_job *)job)->product;
     const int64_t k = j->w->cols, first = task * COLUMNS, outputs = min64(COLUMNS, j->w->rows - first);
     float *x = scratch + COLUMNS * k, *product = x + ROWS * k;
     widen_rows(scratch, j->w, first, outputs);
@@ -66,7 +61,7 @@ static void multiply_task(const void *job, int64_t task, float *scratch)
         for (int64_t r = 0; r < rows; r++)
             memcpy(x + r * k, j->x + (j->index ? j->index[i + r] : i + r) * k, (size_t)k * sizeof *x);
         memset(x + rows * k, 0, (size_t)((ROWS - rows) * k) * sizeof *x);
-        if (multiply(product, x, scratch, outputs, k)) atomic_store(j->failed, true);
+        if (multiply(product, x, scratch, outputs, k)) atomic_store(((const dnnl_job *)job)->failed, true);
         for (int64_t r = 0; r < rows; r++)
             for (int64_t o = 0; o < outputs; o++)
                 j->y[(i + r) * j->w->rows + first + o] =
@@ -78,7 +73,7 @@ int kern_dnnl_linear(kern_context *c, float *y, const float *x, const int32_t *i
                      const float *bias, int64_t n)
 {
     atomic_bool failed = false;
-    const dnnl_job job = {y, x, index, w, bias, n, &failed};
+    const dnnl_job job = {{y, x, index, w, bias, n}, &failed};
     if (kern_reserve(c, (COLUMNS + ROWS) * w->cols + ROWS * COLUMNS, 0)) return -1;
     kern_run(c, (w->rows + COLUMNS - 1) / COLUMNS, (double)n * (double)(w->rows * w->cols), multiply_task,
              &job);

@@ -258,18 +258,9 @@ static int few_quantized(kern_context *c, const product *whole)
 
 /* ---- the public functions ----------------------------------------------------------------------------- */
 
-typedef struct portable_job {
-    float *y;
-    const float *x;
-    const int32_t *index;
-    const kern_weight *w;
-    const float *bias;
-    int64_t n;
-} portable_job;
-
 static void portable_task(const void *job, int64_t task, float *scratch)
 {
-    const portable_job *j = job;
+    const kern_product *j = job;
     const int64_t first = task * PORTABLE_OUTPUTS;
     (void)scratch;
     kern_scalar_linear_part(j->y, j->x, j->index, j->w, j->bias, j->n, first,
@@ -288,7 +279,7 @@ static int linear(kern_context *c, float *y, const float *x, const int32_t *inde
     }
     if (table->linear) return table->linear(c, y, x, index, w, bias, n);
     if (table->mr == 0) {
-        const portable_job job = {y, x, index, w, bias, n};
+        const kern_product job = {y, x, index, w, bias, n};
         kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
                  (double)n * (double)(w->rows * w->cols), portable_task, &job);
         return 0;

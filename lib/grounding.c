@@ -8,21 +8,14 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/spelling.h"
 
 /* ---- the page ---- */
 
-enum { SPELLINGS = 3, FOLLOWERS = 5 };
-
-typedef struct spelling {
-    const char *text; /* into grounding->arena */
-    int32_t length;
-    int32_t open,
-        close;  /* a span may begin at 0 or `open` (behind opening punctuation) and end at `close` or later */
-    bool joins; /* a trailing hyphen was dropped: the next word follows without a space */
-} spelling;
+enum { FOLLOWERS = 5 };
 
 typedef struct word {
-    spelling spell[SPELLINGS];
+    dsvl_spelling spell[DSVL_SPELLINGS];
     int spellings;
     int32_t follower[FOLLOWERS]; /* words that may come next within a span, -1: none */
     int32_t rest;                /* the other piece of a word that the text layer split, -1: none */
@@ -90,81 +83,6 @@ struct dsvl_grounding {
     size_t position; /* bytes of the answer */
     bool out_of_memory;
 };
-
-/* ---- spellings ---- */
-
-/* Typographic characters and their plain spelling, which the answer may use instead. */
-static const struct {
-    const char *from, *to;
-} plain[] = {
-    {"\xef\xac\x80", "ff"},  {"\xef\xac\x81", "fi"}, {"\xef\xac\x82", "fl"}, {"\xef\xac\x83", "ffi"},
-    {"\xef\xac\x84", "ffl"}, {"\xef\xac\x85", "st"}, {"\xef\xac\x86", "st"}, {"\xc2\xad", ""},
-    {"\xe2\x80\x90", "-"},   {"\xe2\x80\x91", "-"},  {"\xe2\x80\x92", "-"},  {"\xe2\x80\x93", "-"},
-    {"\xe2\x80\x94", "-"},   {"\xe2\x88\x92", "-"},  {"\xe2\x80\x98", "'"},  {"\xe2\x80\x99", "'"},
-    {"\xe2\x80\x9c", "\""},  {"\xe2\x80\x9d", "\""}, {"\xc2\xa0", " "},      {"\xe2\x80\xa6", "..."},
-    {"\xe2\x80\x8b", ""},    {"\xe2\x80\xaf", " "},
-};
-
-/* Characters that change in every spelling: ligatures and invisible ones are never part of an answer. */
-enum { ALWAYS = 8 };
-
-/* Rewrite `from` with the first `rows` rules of the table, or all. Returns the length written. */
-static int32_t rewrite(char *to, const char *from, int32_t length, bool all)
-{
-    int32_t n = 0;
-    for (int32_t i = 0; i < length;) {
-        size_t rule = 0, rules = all ? sizeof plain / sizeof *plain : ALWAYS;
-        while (rule < rules) {
-            size_t size = strlen(plain[rule].from);
-            if ((size_t)(length - i) >= size && memcmp(from + i, plain[rule].from, size) == 0) break;
-            rule++;
-        }
-        if (rule < rules) {
-            memcpy(to + n, plain[rule].to, strlen(plain[rule].to));
-            n += (int32_t)strlen(plain[rule].to);
-            i += (int32_t)strlen(plain[rule].from);
-        } else {
-            to[n++] = from[i++];
-        }
-    }
-    return n;
-}
-
-static spelling spelling_of(const char *text, int32_t length)
-{
-    spelling s = {.text = text, .length = length, .close = length};
-    while (s.close > 1 && strchr(",.;:!?)\"']", text[s.close - 1])) s.close--;
-    while (s.open + 1 < s.close && strchr("(\"'[", text[s.open])) s.open++;
-    return s;
-}
-
-/* Fill a word's spellings from its bytes; `room` advances over the arena. */
-static void spell(word *w, char **room, const char *text, int32_t length, bool ends_line)
-{
-    char *first = *room;
-    bool soft = ends_line && length > 2 && memcmp(text + length - 2, "\xc2\xad", 2) == 0; /* it is printed */
-    int32_t n = rewrite(first, text, length, false);
-    if (soft) first[n++] = '-';
-    *room += n;
-    if (n == 0) return;
-    w->spell[w->spellings++] = spelling_of(first, n);
-    char *second = *room;
-    int32_t m = rewrite(second, text, length, true);
-    if (soft) second[m++] = '-';
-    if (m > 0 && (m != n || memcmp(first, second, (size_t)n) != 0)) {
-        w->spell[w->spellings++] = spelling_of(second, m);
-        *room += m;
-    } else {
-        second = first;
-        m = n;
-    }
-    if (ends_line && m > 1 && second[m - 1] == '-') { /* exam- / ple */
-        spelling s = spelling_of(second, m - 1);
-        s.close = m; /* cannot end here: it goes on in the next line */
-        s.joins = true;
-        w->spell[w->spellings++] = s;
-    }
-}
 
 /* ---- followers ---- */
 
@@ -257,7 +175,7 @@ static int find_order(dsvl_grounding *g, const dsvl_grounding_words *p, dsvl_err
     dsvl_scribe_word *words = dsvl_alloc_zero(p->count, sizeof *words);
     if (!words) return dsvl_fail_memory(err, p->count * sizeof *words);
     for (size_t i = 0; i < p->count; i++) {
-        const spelling *s = &g->words[i].spell[0];
+        const dsvl_spelling *s = &g->words[i].spell[0];
         const float *box = p->boxes + 4 * i;
         float em = p->sizes ? p->sizes[i] : 0;
         words[i] = (dsvl_scribe_word){.text = s->text,
@@ -289,7 +207,8 @@ dsvl_grounding *dsvl_grounding_new(const dsvl_grounding_words *p, dsvl_error *er
     char *room = g->arena;
     for (size_t i = 0; i < p->count; i++) {
         word *w = &g->words[i];
-        spell(w, &room, p->text + p->offsets[i], p->offsets[i + 1] - p->offsets[i], (p->flags[i] & 2) != 0);
+        w->spellings = dsvl_spell(w->spell, &room, p->text + p->offsets[i], p->offsets[i + 1] - p->offsets[i],
+                                  (p->flags[i] & 2) != 0);
         for (int k = 0; k < FOLLOWERS; k++) w->follower[k] = -1;
         w->rest = -1;
     }
@@ -373,7 +292,7 @@ static void enter(dsvl_grounding *g, states *to, bool real, int32_t index, char 
     int32_t begin = first ? (int32_t)g->position : from->begin;
     int32_t mine = -2; /* one link for all spellings */
     for (int k = 0; k < w->spellings; k++) {
-        const spelling *s = &w->spell[k];
+        const dsvl_spelling *s = &w->spell[k];
         for (int32_t at = 0;; at = s->open) {
             if (s->text[at] == c) {
                 if (mine == -2) mine = chain(g, real, index, from->link);
@@ -421,7 +340,7 @@ static void step_outside(dsvl_grounding *g, states *to, bool real, const state *
 static bool may_close(const dsvl_grounding *g, const state *s)
 {
     if (s->place != INSIDE) return false;
-    const spelling *p = &g->words[s->word].spell[s->spell];
+    const dsvl_spelling *p = &g->words[s->word].spell[s->spell];
     return s->at >= p->close && !p->joins;
 }
 
@@ -464,7 +383,7 @@ static void step_followers(dsvl_grounding *g, states *to, bool real, const state
 
 static void step_inside(dsvl_grounding *g, states *to, bool real, const state *s, char c)
 {
-    const spelling *p = &g->words[s->word].spell[s->spell];
+    const dsvl_spelling *p = &g->words[s->word].spell[s->spell];
     if (s->at < p->length && p->text[s->at] == c) {
         state next = *s;
         next.place = c == '"' && s->quoted ? QUOTE : INSIDE;

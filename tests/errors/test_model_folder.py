@@ -12,29 +12,10 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "cli"))
+from libmodel import read_file, write_file  # noqa: E402
 from librecords import parse, read_safetensors, record, stream  # noqa: E402
 
 FIXTURES = HERE.parent / "reference" / "fixtures"
-
-
-def read_file(path):
-    """{name: (dtype, shape, bytes)} of a safetensors file."""
-    data = path.read_bytes()
-    size, = struct.unpack_from("<Q", data)
-    header = json.loads(data[8:8 + size])
-    header.pop("__metadata__", None)
-    return {n: (t["dtype"], t["shape"], data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]])
-            for n, t in header.items()}
-
-
-def write_file(path, tensors):
-    header, data = {}, b""
-    for name, (dtype, shape, raw) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def edit(change, name="model.safetensors"):
