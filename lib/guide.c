@@ -8,7 +8,7 @@
  * one to read the words out. */
 static const struct {
     float least, most, byte;
-} supports[2] = {{.5f, 8, .1f}, {14, 20, .2f}};
+} supports[2] = {{.5f, 8, .1f}, {30, 30, 0}};
 
 int dsvl_guide_open(dsvl_guide *guide, const dsvl_scribe_word *words, size_t count,
                     const dsvl_passage *passages, size_t passage_count, dsvl_error *err)
