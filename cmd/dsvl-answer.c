@@ -73,7 +73,8 @@ typedef struct asker {
     dsvl_session *session;
     dsvl_store *store;         /* --cache; NULL: none */
     dsvl_grounding *grounding; /* of the group being asked about; NULL: answers are free */
-    dsvl_grounding *held; /* the same, or NULL where the question at hand asks for a place, not for words */
+    dsvl_grounding *held;      /* the same, or NULL where the question at hand is to be answered freely */
+    bool located;              /* the question at hand asks for a place, which the words alone tell */
     dsvl_questions questions;
     dsvl_prefix prefix;
     dsvl_group group;
@@ -251,14 +252,26 @@ static json_t *find_cells(asker *a, const dsvl_generation *generation, const cha
     return cells;
 }
 
+/* The answer to a question for a place, and its evidence, from the words alone. */
+static char *locate(asker *a, const dsvl_question *question, const dsvl_task *task, json_t **cells,
+                    dsvl_error *err)
+{
+    size_t n;
+    const char *text = dsvl_task_subject(task, question->prompt, &n);
+    return dsvl_evidence_locate(&a->group.evidence, a->held, a->group.sources[0].page_box, text, n, cells,
+                                err);
+}
+
 static int write_answer(asker *a, const dsvl_question *question, const dsvl_generation *generation,
                         size_t tokens, double prefill, dsvl_error *err)
 {
     const dsvl_group *g = &a->group;
     const dsvl_task *task = dsvl_task_of(question->prompt);
-    char *text = dsvl_answer_text(a->model, generation->ids, generation->count, err);
+    json_t *cells = NULL;
+    char *text = a->located ? locate(a, question, task, &cells, err)
+                            : dsvl_answer_text(a->model, generation->ids, generation->count, err);
     if (!text) return -1;
-    json_t *cells = a->held ? find_cells(a, generation, text, task) : NULL;
+    if (a->held && !a->located) cells = find_cells(a, generation, text, task);
     const dsvl_answer answer = {.model = a->model,
                                 .sources = g->sources,
                                 .count = g->count,
@@ -272,8 +285,14 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
                                 .cells = cells,
                                 .grounding = options.grounded,
                                 .no_times = options.no_times};
-    const dsvl_part_answer part = {g->sources, generation,          text, cells, tokens,
-                                   prefill,    certain(a, question)};
+    const dsvl_part_answer part = {.source = g->sources,
+                                   .generation = generation,
+                                   .text = text,
+                                   .cells = cells,
+                                   .prompt_tokens = tokens,
+                                   .prefill = prefill,
+                                   .certain = a->located || certain(a, question),
+                                   .on_page = a->located};
     int status = a->part_kind ? keep_answer(a, question, &part, err)
                               : write_line(&answer, options.stream ? strlen(text) : 0, err);
     json_decref(cells);
@@ -360,7 +379,9 @@ static void hold(asker *a, const dsvl_question *question)
     const dsvl_task *task = dsvl_task_of(question->prompt);
     dsvl_format format = task ? formats[task->join] : DSVL_FORMATS;
     if (format == DSVL_AS_CSV && strcmp(task->kinds, "figure") == 0) format = DSVL_AS_PAIRS;
-    a->held = task && task->join == DSVL_JOIN_BOXES ? NULL : a->grounding;
+    const bool places = task && task->join == DSVL_JOIN_BOXES;
+    a->located = places && a->grounding && a->group.count == 1 && a->group.sources[0].page_box[2] > 0;
+    a->held = places && !a->located ? NULL : a->grounding;
     if (a->held) dsvl_grounding_expect(a->held, format);
     dsvl_session_ground(a->session, a->held);
 }
@@ -378,8 +399,9 @@ static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
     double prefill = 0;
     const size_t left = (size_t)(a->questions.items + a->questions.count - question) * a->parts_left;
     hold(a, question);
-    int status = blank ? 0 : dsvl_question_tokens(question, a->model, g->count, &ids, &count, &failure);
-    if (status == 0 && !blank)
+    const bool known = blank || a->located;
+    int status = known ? 0 : dsvl_question_tokens(question, a->model, g->count, &ids, &count, &failure);
+    if (status == 0 && !known)
         status = find_answer(a, ids, count, left, &generation, &tokens, &prefill, &failure);
     if (status == 0) status = write_answer(a, question, &generation, tokens, prefill, &failure);
     if (status && failure.code == DSVL_E_IO)

@@ -52,17 +52,26 @@ static int read_numbers(const char *text, double *out, int count)
     return 0;
 }
 
+/* What the page's picture shows. */
+static void read_page_box(dsvl_source *s, const dsvl_record *record)
+{
+    const char *text = dsvl_record_get(record, DSVL_KEY_PAGE_CROP);
+    double box[4];
+    if (read_numbers(text ? text : dsvl_record_get(record, DSVL_KEY_CROP), box, 4) == 0 && box[2] > box[0] &&
+        box[3] > box[1])
+        memcpy(s->page_box, box, sizeof box);
+}
+
 /* From 0..999 of a region's picture to 0..999 of the page's; left as it is where the record does not say. */
 static void read_place(dsvl_source *s, const dsvl_record *record)
 {
     const char *size[] = {dsvl_record_get(record, DSVL_KEY_IMAGE_WIDTH),
                           dsvl_record_get(record, DSVL_KEY_IMAGE_HEIGHT)};
-    double m[6], page[4], picture[2];
+    const double *page = s->page_box;
+    double m[6], picture[2];
     s->to_page[0] = s->to_page[3] = 1;
     if (read_numbers(dsvl_record_get(record, DSVL_KEY_TO_POINTS), m, 6) ||
-        read_numbers(dsvl_record_get(record, DSVL_KEY_PAGE_CROP), page, 4) ||
-        read_numbers(size[0], &picture[0], 1) || read_numbers(size[1], &picture[1], 1) ||
-        !(page[2] > page[0] && page[3] > page[1]))
+        read_numbers(size[0], &picture[0], 1) || read_numbers(size[1], &picture[1], 1) || page[2] == 0)
         return;
     for (int axis = 0; axis < 2; axis++) {
         const double extent = page[axis + 2] - page[axis];
@@ -109,6 +118,7 @@ int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error 
     if (seconds) source->seconds = dsvl_strdup(seconds);
     bool numbered = dsvl_record_int(record, DSVL_KEY_PAGE, 1, LONG_MAX, &page, NULL) == 0;
     if (numbered) source->page = json_integer(page);
+    read_page_box(source, record);
     if (!document == !source->document && !label == !source->label && !seconds == !source->seconds &&
         numbered == !!source->page && read_region(source, record, err) == 0)
         return 0;

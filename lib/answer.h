@@ -12,6 +12,7 @@ typedef struct dsvl_source {
     json_t *region;           /* {"region", "kind", "part", "crop_pt"}; NULL: the image is a whole page */
     int part, parts, overlap; /* of a region that is a piece of a tall part: from 1, of how many, and how many
                                  rows it shares with the piece before; else 1, 1, 0 */
+    double page_box[4];       /* x0 y0 x1 y1: what the page's picture shows, in points; zeros: not known */
     double
         to_page[6]; /* region: from 0..999 of its picture to 0..999 of the page's, as pixel_to_point has it */
     char *seconds;  /* "rasterize=0.05 tile=0.01" */

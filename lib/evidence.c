@@ -2,6 +2,7 @@
 #include "lib/evidence.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/alloc.h"
@@ -179,6 +180,87 @@ json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, con
         }
     }
     return cells;
+}
+
+/* ---- places ---- */
+
+/* The smallest box around the words of spans [first, end), in 0..999 of page_box. */
+static void box_of_spans(const dsvl_evidence *e, const dsvl_grounding *g, size_t first, size_t end,
+                         const double page_box[4], double box[4])
+{
+    box[0] = box[1] = 999, box[2] = box[3] = 0;
+    for (size_t i = first; i < end; i++) {
+        const dsvl_span s = dsvl_grounding_span(g, i);
+        for (size_t k = 0; k < 4 * s.count; k++) {
+            const size_t axis = k & 1, side = k & 3;
+            const double extent = page_box[axis + 2] - page_box[axis];
+            double at = ((double)e->boxes[4 * (size_t)s.words[k / 4] + side] - page_box[axis]) / extent * 999;
+            at = fmin(fmax(at, 0), 999);
+            box[side] = side < 2 ? fmin(box[side], at) : fmax(box[side], at);
+        }
+    }
+}
+
+/* Let the grounding read a line as often as there are words left for it. Returns the lines, owned, and their
+ * boxes in *places, to be freed. */
+static char *find_places(const dsvl_evidence *e, dsvl_grounding *g, const double page_box[4],
+                         const char *line, size_t n, char **places, dsvl_error *err)
+{
+    void *lines = NULL, *list = NULL;
+    size_t length = 0, room = 0, used = 0, list_room = 0;
+    dsvl_grounding_reset(g);
+    for (;;) {
+        const size_t before = dsvl_grounding_spans(g);
+        double b[4];
+        if (!dsvl_grow(&lines, &room, length + n + 1, 1) || !dsvl_grow(&list, &list_room, used + 128, 1)) {
+            dsvl_fail_memory(err, length + n);
+            goto failed;
+        }
+        ((char *)list)[used] = ((char *)lines)[length] = '\0';
+        if (!dsvl_grounding_allows(g, line, n)) break;
+        if (dsvl_grounding_accept(g, line, n, err)) goto failed;
+        if (dsvl_grounding_spans(g) == before) break; /* of commas alone */
+        memcpy((char *)lines + length, line, n);
+        length += n;
+        box_of_spans(e, g, before, dsvl_grounding_spans(g), page_box, b);
+        used += (size_t)snprintf((char *)list + used, 128, "%s[%.0f, %.0f, %.0f, %.0f]", used ? ", " : "",
+                                 b[0], b[1], b[2], b[3]);
+    }
+    *places = list;
+    return lines;
+failed:
+    dsvl_dealloc(lines);
+    dsvl_dealloc(list);
+    return NULL;
+}
+
+char *dsvl_evidence_locate(const dsvl_evidence *e, dsvl_grounding *g, const double page_box[4],
+                           const char *text, size_t n, json_t **cells, dsvl_error *err)
+{
+    static const char form[] = "<|ref|>%.*s<|/ref|><|det|>[%s]<|/det|>";
+    const dsvl_token_odds none = {0};
+    char *answer = NULL, *places = NULL, *lines = NULL, *line = dsvl_alloc(n + 1, 1);
+    if (!line) {
+        dsvl_fail_memory(err, n + 1);
+        return NULL;
+    }
+    memcpy(line, text, n);
+    line[n] = '\n'; /* the words must end where the text does */
+    lines = find_places(e, g, page_box, line, n + 1, &places, err);
+    if (!lines) goto out;
+    const size_t room = sizeof form + n + strlen(places);
+    *cells = dsvl_evidence_cells(e, g, lines, strlen(lines), &none, NULL);
+    answer = *cells ? dsvl_alloc_zero(room, 1) : NULL;
+    if (answer && *places) snprintf(answer, room, form, (int)n, text, places);
+    if (answer) goto out;
+    dsvl_fail_memory(err, room);
+    json_decref(*cells);
+    *cells = NULL;
+out:
+    dsvl_dealloc(line);
+    dsvl_dealloc(lines);
+    dsvl_dealloc(places);
+    return answer;
 }
 
 bool dsvl_evidence_holds(const dsvl_evidence *e, size_t image, const char *text, size_t n)

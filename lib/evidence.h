@@ -47,6 +47,13 @@ json_t *dsvl_evidence_cells(const dsvl_evidence *evidence, const dsvl_grounding 
                             const char *answer, size_t length, const dsvl_token_odds *odds,
                             const dsvl_task *task);
 
+/* Where the words of one page's picture hold a text of n bytes: an answer as the published model gives it,
+ * "<|ref|>TEXT<|/ref|><|det|>[[x0, y0, x1, y1], ...]<|/det|>", in 0..999 of page_box (points); "" where they
+ * do not. Whole words, in any of their spellings. *cells are those of dsvl_evidence_cells. Both owned by the
+ * caller; NULL: with *err filled. */
+char *dsvl_evidence_locate(const dsvl_evidence *evidence, dsvl_grounding *grounding, const double page_box[4],
+                           const char *text, size_t n, json_t **cells, dsvl_error *err);
+
 /* Whether the words of an image, set apart by spaces, hold a text of n bytes. */
 bool dsvl_evidence_holds(const dsvl_evidence *evidence, size_t image, const char *text, size_t n);
 

@@ -252,7 +252,10 @@ static int add_boxes(dsvl_joined *j, const dsvl_part_answer *part, dsvl_error *e
         j->boxes = boxes;
         dsvl_named_box *b = &j->boxes[j->box_count++];
         *b = (dsvl_named_box){.logprob = part->generation->mean_logprob, .certain = part->certain};
-        place_box(b->box, box, part->source->to_page);
+        if (part->on_page)
+            memcpy(b->box, box, sizeof box);
+        else
+            place_box(b->box, box, part->source->to_page);
     }
     return 0;
 }

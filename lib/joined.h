@@ -42,6 +42,7 @@ typedef struct dsvl_part_answer {
     size_t prompt_tokens;
     double prefill;
     bool certain; /* see dsvl_named_box */
+    bool on_page; /* the boxes in the text are of the page, not of the part */
 } dsvl_part_answer;
 
 /* Add the answer about the page's next part. */

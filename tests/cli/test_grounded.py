@@ -52,3 +52,26 @@ for prompt in ('Extract the table as CSV.', 'Read the text.', 'What is this?'):
 answer, said = pipeline(['--pages', '1', '--dpi', '60', '--no-text-layer'], ['--grounded', '--max-tokens', '9', '-p', 'x'])
 assert answer['grounded'] is False and 'cells' not in answer
 assert 'report.pdf, page 1: there is no text layer' in said, said
+
+# Places are those of the words: on the page, and in a region of it; nothing for what is not there.
+width, height = 595.28, 841.89
+for regions in (False, True):
+    stages = [['dsvl-rasterize', '--pages', '1', PAGE], *([['dsvl-regions']] if regions else []), ['dsvl-tile'],
+              ['dsvl-encode'], ['dsvl-answer', '--grounded', '-p']]
+    for text in ('%s %s' % (words[0], words[1]), words[-1], 'Nowhere'):
+        data = b''
+        for stage in stages:
+            stage = [*stage, f'Locate {text}.'] if stage[-1] == '-p' else stage
+            data = subprocess.run(stage, input=data, capture_output=True, check=True).stdout
+        answer = json.loads(data)
+        assert answer['grounded'] is True
+        parts = text.split()
+        places = [i for i in range(len(words)) if [w.rstrip(',.;:') for w in words[i:i + len(parts)]] == parts]
+        boxes = [[float(x) for x in b.split(',')] for b in re.findall(r'\[(\d+, \d+, \d+, \d+)\]', answer['answer'])]
+        assert len(boxes) == len(places), (text, answer['answer'], places)
+        assert bool(places) == answer['answer'].startswith(f'<|ref|>{text}<|/ref|><|det|>[[')
+        for i, box in zip(places, boxes):
+            want = [f(truth[k][1][side] for k in range(i, i + len(parts))) / (height if side % 2 else width) * 999
+                    for side, f in enumerate((min, min, max, max))]
+            assert max(abs(a - b) for a, b in zip(want, box)) < 1.5, (text, want, box)
+        assert [c['text'] for c in answer['cells']] == [text] * len(places)

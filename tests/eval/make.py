@@ -105,10 +105,12 @@ def locate(name, phrases, size, most=2):
     """Boxes in 0..999 of phrases that stand on the page once, by the words of the text layer."""
     page = words(name)
     w, h = (float(x) for x in re.search(r'<page width="([\d.]+)" height="([\d.]+)"', poppler(name, "-bbox")).groups())
+    flat = re.sub(r"[-\xad\u2010] ", "", " ".join(s for s, _ in page) + " ")
     for phrase in phrases:
         parts = phrase.split()
         found = [i for i in range(len(page) - len(parts) + 1) if [p[0] for p in page[i:i + len(parts)]] == parts]
-        if len(found) != 1 or most == 0 or not phrase.isascii() or re.search(r"[&<>\"]", phrase):
+        once = len(re.findall(rf"(?<!\w){re.escape(phrase)}(?!\w)", flat)) == 1  # nor with a comma or a hyphen
+        if len(found) != 1 or not once or most == 0 or not phrase.isascii() or re.search(r"[&<>\"]", phrase):
             continue
         boxes = [b for _, b in page[found[0]:found[0] + len(parts)]]
         if max(b[1] for b in boxes) - min(b[1] for b in boxes) > 2:
