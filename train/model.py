@@ -12,6 +12,7 @@ from gen import CLASS, SLOTS
 
 BOS, EOS, PAD, IMAGE, REF, REF_END, DET, DET_END, GROUNDING, USER, ASSISTANT = range(256, 267)
 CLASSES = len(CLASS) + 1
+ROWS, COLUMNS = 40, 72
 
 
 @dataclass
@@ -165,7 +166,8 @@ class Attention(nn.Module):
         mask = None
         if m > 1 and m != total:
             mask = torch.ones(m, total, dtype=torch.bool).tril_(past + start)
-        o = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=m > 1 and m == total)
+        wide = F.pad(v, (0, c.nope + c.rope - c.value))  # PyTorch's fast attention wants values as wide as keys
+        o = F.scaled_dot_product_attention(q, k, wide, attn_mask=mask, is_causal=m > 1 and m == total)[..., :c.value]
         losses = []
         for heads, who, query, key in probe or ():
             heads, loss = torch.tensor(heads), 0.
@@ -297,6 +299,7 @@ class Heads(nn.Module):
         self.dense = nn.Linear(c.vision_width, SLOTS * CLASSES)  # characters of a patch, from the tower
         self.patch = nn.Linear(c.width, 4 * SLOTS * CLASSES)     # the same of a 2x2, from the projector
         self.here, self.next = nn.Linear(c.width, 12), nn.Linear(c.width, 12)  # place inside the token
+        self.row, self.column = nn.Linear(c.width, ROWS), nn.Linear(c.width, COLUMNS)  # of the token, in the mosaic
         nn.init.normal_(self.dense.weight, std=.02)
 
 

@@ -29,9 +29,9 @@ STAGES = {
     "projector": dict(what=("projector", "heads.patch"), grids={(2, 1): 1}, dense=0., lr=2.5e-3, batch=12,
                       mix={"text": 75, "table": 17, "chart": 7, "blank": 1}),
     "decoder": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
-                          "heads.next"), grids=FEW, tower=0., dense=0., lr=1.2e-3, batch=8, mix=FIRST),
+                          "heads.next", "heads.row", "heads.column"), grids=FEW, tower=0., dense=0., lr=1.2e-3, batch=8, mix=FIRST),
     "reader": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
-                         "heads.next"), grids=MANY, tower=0., dense=0., lr=1.2e-3, batch=14, mix=NEXT),
+                         "heads.next", "heads.row", "heads.column"), grids=MANY, tower=0., dense=0., lr=1.2e-3, batch=14, mix=NEXT),
     "joint": dict(what=("",), grids=FEW, tower=.2, dense=.5, lr=8e-4, batch=8, mix=None),
     "tiles": dict(what=("",), grids=MANY, tower=.2, dense=.3, lr=6e-4, batch=10, mix=None),
 }
@@ -149,6 +149,20 @@ def tile_step(model, heads, stage, batch):
     return loss, dict(loss=loss.item()), {"chars": dense_right(logits.detach(), labels)}
 
 
+def place_losses(heads, hidden, after, at_text, at_local, tokens, width):
+    """Whether the local mosaic's tokens know their row and column after the first layer, and each token of the answer
+    those of the character that comes next after the second and the third: to find the way one must know where one is."""
+    at = torch.arange(tokens)
+    mosaic = hidden[0][:, at_local:at_local + tokens]
+    asked = [("map", mosaic.reshape(-1, mosaic.shape[-1]), at.repeat(len(mosaic)))]
+    asked += [(f"way{k + 1}", hidden[k][after[:, 0], after[:, 1] + at_text], after[:, 2]) for k in (1, 2)]
+    losses = {}
+    for name, x, key in asked:
+        x = F.layer_norm(x, x.shape[-1:])
+        losses[name] = F.cross_entropy(heads.row(x), key // width) + F.cross_entropy(heads.column(x), key % width)
+    return losses
+
+
 def sample_step(model, heads, stage, batch, early):
     """early: 1 at the start of the first decoder stage, falling to 0; strength of what only helps to begin"""
     tiles, ids, (tw, th) = batch["tiles"], batch["ids"], batch["grid"]
@@ -185,6 +199,9 @@ def sample_step(model, heads, stage, batch, early):
             h = hidden[layer][where[:, 0], where[:, 1] + at_text]
             slot = slot + F.cross_entropy(head(F.layer_norm(h, h.shape[-1:])), where[:, 3])
         loss = loss + (.15 + .15 * min(1, 2 * early)) * (align + .5 * slot)
+        places = place_losses(heads, hidden, after, at_text, at_local, image.shape[1] - 8 * 9 - 1, 8 * tw + 1)
+        loss = loss + .1 * sum(places.values())
+        log.update({k: v.item() for k, v in places.items()})
         if early > 0:
             loss = loss + .045 * early * sum(look[0])
         log.update(here=look[1][0].item(), next2=look[2][0].item(), next3=look[3][0].item(), slot=slot.item())
