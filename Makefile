@@ -31,6 +31,7 @@ LIB_O := $(patsubst %.c,$(B)/%.o,$(wildcard lib/*.c))
 FILTER_O := $(patsubst %.c,$(B)/%.o,$(filter-out filters/source_pdf.c,$(wildcard filters/*.c)))
 KERN_O := $(patsubst %.c,$(B)/%.o,$(wildcard kernels/*.c))
 CLI_O := $(patsubst %.c,$(B)/%.o,$(wildcard cmd/cli*.c))
+CLI = $(B)/libcli.a
 RUN_O := $(patsubst %.c,$(B)/%.o,$(wildcard cmd/run*.c))
 PROGRAMS := $(patsubst cmd/%.c,$(BIN)/%,$(wildcard cmd/dsvl*.c))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/kernels/test_*.c tests/filters/test_*.c))
@@ -62,6 +63,8 @@ $(KERN_SO): $(KERN_O)
 	@$(CC) -shared -pthread $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl-kernels.so -o $@ $^ -ldnnl -lgomp -lm
 $(B)/libdsvl.a: $(LIB_O)
 	@rm -f $@ && $(AR) rcs $@ $^
+$(B)/libcli.a: $(CLI_O)
+	@rm -f $@ && $(AR) rcs $@ $^
 $(B)/libfilters.a: $(FILTER_O)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(LIBOUT)/libdsvl.so: $(LIB_O) $(KERN_SO)
@@ -69,12 +72,12 @@ $(LIBOUT)/libdsvl.so: $(LIB_O) $(KERN_SO)
 	@$(CC) -shared $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl.so -Wl,--as-needed,-rpath,'$$ORIGIN' -o $@ $(LIB_O) $(KERN_SO) $(LIBS_BASE)
 
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $(RPATH) -o $@
-$(BIN)/dsvl-rasterize: $(B)/cmd/dsvl-rasterize.o $(patsubst %.c,$(B)/%.o,$(wildcard cmd/rasterize*.c)) $(B)/filters/source_pdf.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
+$(BIN)/dsvl-rasterize: $(B)/cmd/dsvl-rasterize.o $(patsubst %.c,$(B)/%.o,$(wildcard cmd/rasterize*.c)) $(B)/filters/source_pdf.o $(CLI) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
 	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(shell pkg-config --libs $(PKGS_PDF)) $(LIBS_FILTERS) $(LIBS_BASE)
 $(BIN)/dsvl: $(RUN_O)
-$(BIN)/%: $(B)/cmd/%.o $(CLI_O) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
+$(BIN)/%: $(B)/cmd/%.o $(CLI) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
 	@$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(KERN_SO) $(LIBS_FILTERS) $(LIBS_BASE)

@@ -363,28 +363,6 @@ void cli_progress_end(void)
     progress_shown = false;
 }
 
-/* ---- models ---- */
-
-char *cli_model_folder(const char *given, dsvl_error *err)
-{
-    if (!given) return dsvl_model_default_folder(err);
-    char *folder = dsvl_strdup(given);
-    if (!folder) dsvl_fail_memory(err, strlen(given));
-    return folder;
-}
-
-dsvl_model *cli_model_open(const char *given, unsigned parts, const dsvl_options *options, dsvl_error *err)
-{
-    char *folder = cli_model_folder(given, err);
-    if (!folder) return NULL;
-    const double begun = cli_seconds();
-    dsvl_model *model = dsvl_model_open(folder, parts, options, err);
-    if (model)
-        cli_note("%s: opened in %.3f s, hash %.16s", folder, cli_seconds() - begun, dsvl_model_hash(model));
-    dsvl_free(folder);
-    return model;
-}
-
 /* ---- filters over records ---- */
 
 static const char *stage_of(const cli_program *program)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Embeddings records in, answers out: one JSON line for each question of each page, document or conversation.
- */
+/* Embeddings records in, answers out: a JSON line for each question of each page or conversation. */
 #include <errno.h>
 #include <float.h>
 #include <limits.h>
@@ -108,8 +107,7 @@ static int write_line_take(char *line, dsvl_error *err)
     return status;
 }
 
-/* Report a page, or one question of it, that failed. With --text there is nothing on standard output for it.
- */
+/* Report a page, or one question of it, that failed; with --text on standard error alone. */
 static int report(asker *a, const dsvl_source *source, const dsvl_question *question, const char *stage,
                   const char *message, dsvl_error *err)
 {
@@ -386,8 +384,7 @@ static void hold(asker *a, const dsvl_question *question)
     dsvl_session_ground(a->session, a->held);
 }
 
-/* One question of the group. A failure of the question is reported; -1 only where nothing more can be done.
- */
+/* One question of the group. Its failure is reported; -1 only where nothing more can be done. */
 static int ask(asker *a, const dsvl_question *question, dsvl_error *err)
 {
     const bool blank = a->part_kind && strcmp(a->part_kind, "blank") == 0; /* nothing to ask about */

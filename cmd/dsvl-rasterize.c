@@ -220,9 +220,10 @@ int main(int argc, char **argv)
     if (make_jail(&j, &jail, &err)) goto failed;
     j.render.pool = dsvl_page_pool_new();
     j.writer = dsvl_page_writer_new(STDOUT_FILENO, "standard output", format, j.render.pool, &err);
-    if (!j.writer || rasterize_all(&j, jail, argv, count, list_name, &err) ||
-        dsvl_page_writer_end(j.writer, &err))
-        goto failed;
+    if (!j.writer || rasterize_all(&j, jail, argv, count, list_name, &err)) goto failed;
+    rasterize_jail_free(jail); /* while the last page is written */
+    jail = NULL;
+    if (dsvl_page_writer_end(j.writer, &err)) goto failed;
     cli_progress_end();
     status = j.failed ? CLI_PARTIAL : CLI_OK;
     goto out;

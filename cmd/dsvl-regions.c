@@ -73,7 +73,7 @@ static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout
                      const dsvl_picture *picture, bool *needed, dsvl_error *err)
 {
     dsvl_tile_plan plan;
-    char name[256];
+    char name[256], type[64] = "type of a size that is not known";
     double em = INFINITY, any = INFINITY;
     *needed = true; /* a blank page needs no model */
     if (layout->count == 0) return 0;
@@ -84,9 +84,10 @@ static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout
     }
     em = (isfinite(em) ? em : any) * plan.content.width / picture->width;
     *needed = em < LEGIBLE * c->em || plan.cols * plan.rows > c->tiles;
-    cli_note(
-        "%s: whole, it takes %d tiles and its smallest type %.1f of the %g pixels that the model prefers: %s",
-        dsvl_record_place(page, name), plan.cols * plan.rows, em, c->em, *needed ? "cut up" : "left whole");
+    if (em >= 0.05) snprintf(type, sizeof type, "a smallest type of %.1f pixels", em);
+    cli_note("%s: whole, it takes %d tiles and has %s, where the model prefers %g pixels: %s",
+             dsvl_record_place(page, name), plan.cols * plan.rows, type, c->em,
+             *needed ? "cut up" : "left whole");
     return 0;
 }
 

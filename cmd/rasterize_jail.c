@@ -39,6 +39,7 @@ struct rasterize_jail {
     dsvl_jail *cells[PROFILES]; /* in the launcher */
     dsvl_error closed;          /* in a process: why it could not be jailed */
     bool fonts;                 /* a document wanted them */
+    unsigned warm;              /* slots that have memory */
     double spent;               /* processor seconds of the document, in the processes before this one */
     double mark, marked_at;     /* of this one when its last record came; and when that was */
 };
@@ -73,7 +74,10 @@ static void settle(void *user, int profile)
 {
     rasterize_jail *jail = user;
     uint64_t seconds = (uint64_t)jail->job.limits.document_seconds + 60; /* the program looks at finer ones */
-    dsvl_page_channel_settle(jail->channel);
+    if (dsvl_page_channel_settle(jail->channel)) {
+        dsvl_fail_memory(&jail->closed, 0);
+        return;
+    }
     dsvl_jail_enter(jail->cells[profile], jail->job.limits.memory, seconds,
                     dsvl_page_channel_call(jail->channel), &jail->closed);
 }
@@ -188,7 +192,15 @@ static void mark_progress(rasterize_jail *jail)
 
 /* ---- in the program: what comes ---- */
 
-static int take_record(rasterize_job *j, dsvl_record *record, dsvl_error *err)
+/* Pages of A4 are likely, and the processor is free while the first one is waited for. */
+static void warm_up(const rasterize_jail *jail, const rasterize_job *j, unsigned ahead)
+{
+    const double long_side = j->render.scale_to ? (double)j->render.scale_to : j->render.dpi * 842 / 72;
+    const double bytes = 3 * long_side * long_side * 596 / 842;
+    if (bytes < 1e9) dsvl_page_channel_warm(jail->channel, ahead, (size_t)bytes, j->render.pool);
+}
+
+static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *record, dsvl_error *err)
 {
     dsvl_error cause = {0};
     long page = 0, pages = 0, code = DSVL_E_INPUT;
@@ -198,6 +210,7 @@ static int take_record(rasterize_job *j, dsvl_record *record, dsvl_error *err)
     if (dsvl_record_is(record, "page")) return rasterize_written.page_take(j, record, err);
     if (dsvl_record_is(record, "opened")) {
         const char *format = dsvl_record_get(record, "format");
+        if (pages > 1 && !j->pages.count && jail->warm == 1) warm_up(jail, j, jail->warm++);
         status = rasterize_written.opened(j, format ? format : "", pages, err);
     } else if (dsvl_record_is(record, "error")) {
         const dsvl_page_origin origin = {"", page, pages};
@@ -221,7 +234,7 @@ static int take_records(rasterize_jail *jail, rasterize_job *j, size_t *pages, d
         if (more <= 0) return more ? 1 : 0;
         mark_progress(jail);
         if (dsvl_record_is(record, "page")) ++*pages;
-        int status = take_record(j, record, err);
+        int status = take_record(jail, j, record, err);
         if (status) return status < 0 ? -1 : 0;
         if (jail->spent + jail->mark > jail->job.limits.document_seconds && check_time(jail, cause)) return 1;
     }
@@ -290,6 +303,8 @@ static int run_process(rasterize_jail *jail, rasterize_job *j, int profile, int 
 {
     int input;
     dsvl_page_channel_reset(jail->channel);
+    if (dsvl_launcher_ask(jail->launcher, profile, err)) return -1;
+    if (profile != PICTURE && jail->warm == 0) warm_up(jail, j, jail->warm++);
     if (dsvl_launcher_start(jail->launcher, profile, r, document, j->more, &input, err)) return -1;
     jail->mark = 0;
     jail->marked_at = cli_seconds();

@@ -95,8 +95,8 @@ static bool is_own(const char *argument, bool *value_follows)
 /* Whether an option can change what is answered; its name without the dashes, up to "=". */
 static bool matters(const char *name)
 {
-    static const char *const neutral[] = {"threads", "batch", "cache",   "cache-size", "max-memory",
-                                          "quiet",   "q",     "verbose", "v"};
+    static const char *const neutral[] = {"threads", "batch", "cache", "cache-size", "max-memory",
+                                          "no-jail", "quiet", "q",     "verbose",    "v"};
     const size_t n = strcspn(name, "=");
     for (size_t i = 0; i < sizeof neutral / sizeof *neutral; i++) {
         if (strlen(neutral[i]) == n && strncmp(name, neutral[i], n) == 0) return false;

@@ -234,6 +234,11 @@ static int ask_for_process(dsvl_launcher *l, int profile, dsvl_error *err)
     return send_command(l, (command){0, profile}, err);
 }
 
+int dsvl_launcher_ask(dsvl_launcher *launcher, int profile, dsvl_error *err)
+{
+    return launcher->forking || launcher->ready ? 0 : ask_for_process(launcher, profile, err);
+}
+
 /* Have a process of this profile ready. */
 static int need_process(dsvl_launcher *l, int profile, dsvl_error *err)
 {

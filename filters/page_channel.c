@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "filters/pixels.h"
 #include "lib/alloc.h"
 
 enum { SLOTS = 2, HEAD_BYTES = 1 << 16 };
@@ -81,15 +82,15 @@ void dsvl_page_channel_free(dsvl_page_channel *channel)
 
 /* ---- sending ---- */
 
-void dsvl_page_channel_settle(const dsvl_page_channel *channel)
+int dsvl_page_channel_settle(dsvl_page_channel *channel)
 {
-#ifdef MADV_POPULATE_WRITE
     size_t usual = atomic_load(&head(channel)->usual);
-    if (usual == 0 || usual > SLOT_KEPT) return;
-    for (unsigned i = 0; i < SLOTS; i++) madvise(slot(channel, i), usual, MADV_POPULATE_WRITE);
-#else
-    (void)channel;
-#endif
+    channel->pool = dsvl_page_pool_new();
+    if (!channel->pool) return -1;
+    if (usual == 0 || usual > SLOT_KEPT) return 0;
+    for (unsigned i = 0; i < SLOTS; i++) dsvl_pixels_populate(slot(channel, i), usual);
+    dsvl_page_pool_warm(channel->pool, usual / 3 * 4); /* a canvas has four bytes a pixel */
+    return 0;
 }
 
 int dsvl_page_channel_send(dsvl_page_channel *channel, int output, dsvl_error *err)
@@ -97,7 +98,6 @@ int dsvl_page_channel_send(dsvl_page_channel *channel, int output, dsvl_error *e
     dsvl_alloc_exempt(channel->memory, channel->bytes);
     channel->sent = 0;
     channel->writer = dsvl_writer_new(output, "pipe", err);
-    channel->pool = dsvl_page_pool_new();
     return channel->writer && channel->pool ? 0 : dsvl_fail_memory(err, 0);
 }
 
@@ -189,6 +189,13 @@ void dsvl_page_channel_reset(dsvl_page_channel *channel)
     atomic_store(&h->position, -1);
     atomic_store(&h->page, 0);
     h->call = -1;
+}
+
+void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes, dsvl_page_pool *pool)
+{
+    if (bytes > SLOT_KEPT || bytes > channel->slot_bytes) return;
+    dsvl_pixels_populate(slot(channel, channel->received + ahead), bytes);
+    dsvl_page_pool_warm(pool, bytes);
 }
 
 int dsvl_page_channel_receive_take(dsvl_page_channel *channel, int input, dsvl_wait_fn wait, void *user,

@@ -16,8 +16,8 @@ void dsvl_page_channel_free(dsvl_page_channel *channel); /* NULL-safe */
 
 /* ---- the process that draws ---- */
 
-/* Ask the kernel for as much shared memory as the last page needed, before there is a document. */
-void dsvl_page_channel_settle(const dsvl_page_channel *channel);
+/* Have as much memory as the last page needed, before there is a document. 0 or -1. */
+int dsvl_page_channel_settle(dsvl_page_channel *channel);
 
 /* Begin to send into a descriptor, which is borrowed. */
 int dsvl_page_channel_send(dsvl_page_channel *channel, int output, dsvl_error *err);
@@ -33,6 +33,8 @@ volatile int *dsvl_page_channel_call(dsvl_page_channel *channel);
 
 /* ---- the process that writes ---- */
 
+/* While there is nothing to read: have memory for a page that is likely to come, 0: next, 1: after that. */
+void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes, dsvl_page_pool *pool);
 /* Forget the last document; before the process that draws the next one is started. */
 void dsvl_page_channel_reset(dsvl_page_channel *channel);
 /* Begin to receive from a descriptor, which passes to the channel; `wait` as in dsvl_reader_set_wait; pixels

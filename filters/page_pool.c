@@ -2,7 +2,6 @@
 #include "filters/page_pool.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
 
 #include "filters/pixels.h"
 #include "lib/alloc.h"
@@ -61,8 +60,7 @@ void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes, size_t
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* The lent block if it fits. Its memory is asked for at once: page by page the kernel takes five times as
- * long. */
+/* The lent block if it fits. */
 static void *take_lent(dsvl_page_pool *pool, size_t bytes)
 {
     pthread_mutex_lock(&pool->lock);
@@ -70,10 +68,7 @@ static void *take_lent(dsvl_page_pool *pool, size_t bytes)
     if (block) pool->lent = NULL;
     if (block && *pool->lent_most < bytes) *pool->lent_most = bytes;
     pthread_mutex_unlock(&pool->lock);
-#ifdef MADV_POPULATE_WRITE
-    if (block && bytes <= POOL_BYTES / 4)
-        madvise(block, bytes, MADV_POPULATE_WRITE); /* old kernels do not know it */
-#endif
+    if (block && bytes <= POOL_BYTES / 4) dsvl_pixels_populate(block, bytes);
     return block;
 }
 
@@ -86,6 +81,14 @@ void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes)
     block = dsvl_alloc(bytes, 1);
     if (block) dsvl_pixels_prepare(block, bytes);
     return block;
+}
+
+void dsvl_page_pool_warm(dsvl_page_pool *pool, size_t bytes)
+{
+    void *block = bytes <= POOL_BYTES / 4 ? dsvl_page_pool_take(pool, bytes) : NULL;
+    if (!block) return;
+    dsvl_pixels_populate(block, bytes);
+    dsvl_page_pool_give(pool, block, bytes);
 }
 
 void dsvl_page_pool_give(dsvl_page_pool *pool, void *block, size_t bytes)

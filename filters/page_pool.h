@@ -17,6 +17,8 @@ void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes);
 /* Lend a block of memory that is not the heap's (dsvl_alloc_exempt): the next take that fits gets it, once.
  * *most becomes the bytes that were asked of it where these are more. */
 void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes, size_t *most);
+/* Have a spare block of these bytes at hand whose memory is there already. */
+void dsvl_page_pool_warm(dsvl_page_pool *pool, size_t bytes);
 /* Give a block back; it is known to hold `bytes`. */
 void dsvl_page_pool_give(dsvl_page_pool *pool, void *block, size_t bytes);
 

@@ -22,6 +22,18 @@ void dsvl_pixels_prepare(void *block, size_t bytes)
 #endif
 }
 
+void dsvl_pixels_populate(void *block, size_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    const uintptr_t page = 4096, begin = ((uintptr_t)block + page - 1) & ~(page - 1),
+                    end = ((uintptr_t)block + bytes) & ~(page - 1);
+    char *inside = (char *)block + (begin - (uintptr_t)block);
+    if (begin < end) madvise(inside, end - begin, MADV_POPULATE_WRITE); /* old kernels do not know it */
+#else
+    (void)block, (void)bytes;
+#endif
+}
+
 /* The rasterizer's page passes through here whole, and byte stores would take as long as a tenth of the
  * drawing. */
 #if defined(__x86_64__) && defined(__GNUC__)

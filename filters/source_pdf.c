@@ -24,8 +24,10 @@ typedef struct pdf_state {
     PopplerAnnot *mark;       /* what page_rotation puts on its pages */
     bool no_probe;            /* it cannot be had */
     cairo_surface_t *surface; /* kept between pages of one size */
-    char complaint[320];      /* what was said while a listener was there */
-    bool damaged;             /* and it means that content was lost */
+    void *canvas;             /* [height, width] of it, from the pool */
+    size_t canvas_bytes;
+    char complaint[320]; /* what was said while a listener was there */
+    bool damaged;        /* and it means that content was lost */
 } pdf_state;
 
 /* ---- complaints ---- */
@@ -97,6 +99,15 @@ static const char *colon(const pdf_state *pdf)
     return pdf->complaint[0] ? ": " : "";
 }
 
+static void drop_surface(const dsvl_source *source)
+{
+    pdf_state *pdf = source->state;
+    if (pdf->surface) cairo_surface_destroy(pdf->surface);
+    dsvl_page_pool_give(source->options.pool, pdf->canvas, pdf->canvas_bytes);
+    pdf->surface = NULL;
+    pdf->canvas = NULL;
+}
+
 static bool pdf_detect(const unsigned char *data, size_t length)
 {
     size_t end =
@@ -112,7 +123,7 @@ static void pdf_close(dsvl_source *source)
     if (!pdf) return;
     listener l;
     listen_to(&l, pdf);
-    if (pdf->surface) cairo_surface_destroy(pdf->surface);
+    drop_surface(source);
     if (pdf->document) g_object_unref(pdf->document);
     if (pdf->mark) g_object_unref(pdf->mark);
     if (pdf->probe) g_object_unref(pdf->probe);
@@ -397,26 +408,33 @@ static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsv
 
 /* ---- drawing ---- */
 
-static cairo_t *white_canvas(pdf_state *pdf, int width, int height, dsvl_error *err)
+static int make_surface(const dsvl_source *source, int width, int height, dsvl_error *err)
 {
-    if (pdf->surface && (cairo_image_surface_get_width(pdf->surface) != width ||
-                         cairo_image_surface_get_height(pdf->surface) != height)) {
-        cairo_surface_destroy(pdf->surface);
-        pdf->surface = NULL;
-    }
-    bool fresh = !pdf->surface;
-    if (fresh) pdf->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
-    if (cairo_surface_status(pdf->surface)) {
-        dsvl_fail(err, DSVL_E_MEMORY, "cairo cannot make a %d x %d canvas: %s", width, height,
-                  cairo_status_to_string(cairo_surface_status(pdf->surface)));
-        cairo_surface_destroy(pdf->surface);
-        pdf->surface = NULL;
-        return NULL;
-    }
+    pdf_state *pdf = source->state;
+    const size_t stride = 4 * (size_t)width;
+    if (pdf->surface && cairo_image_surface_get_width(pdf->surface) == width &&
+        cairo_image_surface_get_height(pdf->surface) == height)
+        return 0;
+    drop_surface(source);
+    if (__builtin_mul_overflow(stride, (size_t)height, &pdf->canvas_bytes) || stride > INT32_MAX)
+        return dsvl_fail_memory(err, SIZE_MAX);
+    pdf->canvas = dsvl_page_pool_take(source->options.pool, pdf->canvas_bytes);
+    if (!pdf->canvas) return dsvl_fail_memory(err, pdf->canvas_bytes);
+    pdf->surface =
+        cairo_image_surface_create_for_data(pdf->canvas, CAIRO_FORMAT_RGB24, width, height, (int)stride);
+    if (cairo_surface_status(pdf->surface) == CAIRO_STATUS_SUCCESS) return 0;
+    dsvl_fail(err, DSVL_E_MEMORY, "cairo cannot make a %d x %d canvas: %s", width, height,
+              cairo_status_to_string(cairo_surface_status(pdf->surface)));
+    drop_surface(source);
+    return -1;
+}
+
+static cairo_t *white_canvas(const dsvl_source *source, int width, int height, dsvl_error *err)
+{
+    const pdf_state *pdf = source->state;
+    if (make_surface(source, width, height, err)) return NULL;
     cairo_surface_flush(pdf->surface);
-    size_t bytes = (size_t)cairo_image_surface_get_stride(pdf->surface) * (size_t)height;
-    if (fresh) dsvl_pixels_prepare(cairo_image_surface_get_data(pdf->surface), bytes);
-    memset(cairo_image_surface_get_data(pdf->surface), 0xff, bytes);
+    memset(pdf->canvas, 0xff, pdf->canvas_bytes);
     cairo_surface_mark_dirty(pdf->surface);
     cairo_t *cairo = cairo_create(pdf->surface);
     /* The same glyph shapes at every size and on every machine, whatever the desktop's font settings. */
@@ -439,9 +457,10 @@ static void copy_pixels(cairo_surface_t *surface, dsvl_page *page)
     }
 }
 
-static int draw_page(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
+static int draw_page(const dsvl_source *source, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
 {
-    cairo_t *cairo = white_canvas(pdf, page->width, page->height, err);
+    const pdf_state *pdf = source->state;
+    cairo_t *cairo = white_canvas(source, page->width, page->height, err);
     if (!cairo) return -1;
     cairo_scale(cairo, page->scale_x, page->scale_y);
     cairo_translate(cairo, -page->box[0], -page->box[1]);
@@ -463,7 +482,7 @@ static int pdf_render(dsvl_source *source, int index, dsvl_page *page, bool word
     listener l;
     listen_to(&l, pdf);
     PopplerPage *poppler = get_page(pdf, index, err);
-    int status = poppler ? draw_page(pdf, poppler, page, err) : -1;
+    int status = poppler ? draw_page(source, poppler, page, err) : -1;
     if (status == 0 && words)
         status = read_words(pdf, poppler, page, err); /* the drawing gathered the text on its way */
     if (poppler) g_object_unref(poppler);

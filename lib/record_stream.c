@@ -307,6 +307,8 @@ struct dsvl_writer {
     int descriptor;
     char *name;
     counts written;
+    size_t used; /* bytes of a record that wait in the buffer */
+    unsigned char buffer[BUFFER];
 };
 
 dsvl_writer *dsvl_writer_new(int descriptor, const char *name, dsvl_error *err)
@@ -346,15 +348,33 @@ static int write_full(dsvl_writer *writer, const void *data, size_t n, dsvl_erro
     return 0;
 }
 
+static int flush(dsvl_writer *writer, dsvl_error *err)
+{
+    const size_t n = writer->used;
+    writer->used = 0;
+    return write_full(writer, writer->buffer, n, err);
+}
+
+/* A record's small parts go out together: each write may wake the reader. */
+static int write_part(dsvl_writer *writer, const void *data, size_t n, dsvl_error *err)
+{
+    if (n > BUFFER - writer->used && flush(writer, err)) return -1;
+    if (n > BUFFER) return write_full(writer, data, n, err);
+    if (n) memcpy(writer->buffer + writer->used, data, n);
+    writer->used += n;
+    return 0;
+}
+
 int dsvl_writer_put(dsvl_writer *writer, const dsvl_record *record, dsvl_error *err)
 {
     char *head = NULL;
     size_t length;
     if (dsvl_st_format(record->entries, record->count, record->metadata, &head, &length, err)) return -1;
-    int status = write_full(writer, head, length, err);
+    int status = write_part(writer, head, length, err);
     for (size_t i = 0; !status && i < record->count; i++) {
-        status = write_full(writer, record->entries[i].tensor.data, record->entries[i].tensor.nbytes, err);
+        status = write_part(writer, record->entries[i].tensor.data, record->entries[i].tensor.nbytes, err);
     }
+    if (!status) status = flush(writer, err);
     dsvl_dealloc(head);
     if (!status) count_kind(&writer->written, dsvl_record_kind(record));
     return status;

@@ -64,6 +64,12 @@ def test_failures(folder):
                         ((REPORT, "-p"), "--prompt needs a value: --prompt PROMPT"),
                         (("--dpi=wide", REPORT, "x"), "dsvl-rasterize failed first, with exit status 2")):
         run("dsvl", "ask", *wrong, status=2, says=says)
+    # Limits of the jail, and doing without it, are for the stage that has one.
+    for limits, says in ((["--no-jail"], "--no-jail: documents are read in this process"), (["--max-pages=1"], "only the first 1 pages"),
+                         (["--max-pixels=100"], "more than --max-pixels (100)"),
+                         (["--max-page-seconds=0"], "--max-page-seconds"), (["--max-document-seconds=0"], "--max-document-seconds")):
+        status = 2 if limits[0].endswith("=0") else "=" in limits[0]
+        run("dsvl", "ask", *LIMIT, "--dpi=40", *limits, REPORT, "Hello?", status=int(status), says=says)
     run("dsvl", status=2, says="nothing to do")
     run("dsvl", "paint", status=2, says='there is no stage "paint"')
     run("dsvl", "../bin/dsvl-tile", status=2, says="there is no stage")
