@@ -88,8 +88,8 @@ int dsvl_page_channel_settle(dsvl_page_channel *channel)
     channel->pool = dsvl_page_pool_new();
     if (!channel->pool) return -1;
     if (usual == 0 || usual > SLOT_KEPT) return 0;
-    for (unsigned i = 0; i < SLOTS; i++) dsvl_pixels_populate(slot(channel, i), usual);
-    dsvl_page_pool_warm(channel->pool, usual / 3 * 4); /* a canvas has four bytes a pixel */
+    dsvl_pixels_populate(slot(channel, 0), usual, true); /* most documents have one page */
+    dsvl_page_pool_warm(channel->pool, usual / 3 * 4);   /* a canvas has four bytes a pixel */
     return 0;
 }
 
@@ -194,7 +194,7 @@ void dsvl_page_channel_reset(dsvl_page_channel *channel)
 void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes, dsvl_page_pool *pool)
 {
     if (bytes > SLOT_KEPT || bytes > channel->slot_bytes) return;
-    dsvl_pixels_populate(slot(channel, channel->received + ahead), bytes);
+    dsvl_pixels_populate(slot(channel, channel->received + ahead), bytes, true);
     dsvl_page_pool_warm(pool, bytes);
 }
 

@@ -68,7 +68,7 @@ static void *take_lent(dsvl_page_pool *pool, size_t bytes)
     if (block) pool->lent = NULL;
     if (block && *pool->lent_most < bytes) *pool->lent_most = bytes;
     pthread_mutex_unlock(&pool->lock);
-    if (block && bytes <= POOL_BYTES / 4) dsvl_pixels_populate(block, bytes);
+    if (block && bytes <= POOL_BYTES / 4) dsvl_pixels_populate(block, bytes, true);
     return block;
 }
 
@@ -87,7 +87,7 @@ void dsvl_page_pool_warm(dsvl_page_pool *pool, size_t bytes)
 {
     void *block = bytes <= POOL_BYTES / 4 ? dsvl_page_pool_take(pool, bytes) : NULL;
     if (!block) return;
-    dsvl_pixels_populate(block, bytes);
+    dsvl_pixels_populate(block, bytes, false);
     dsvl_page_pool_give(pool, block, bytes);
 }
 

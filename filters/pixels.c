@@ -22,15 +22,17 @@ void dsvl_pixels_prepare(void *block, size_t bytes)
 #endif
 }
 
-void dsvl_pixels_populate(void *block, size_t bytes)
+void dsvl_pixels_populate(void *block, size_t bytes, bool shared)
 {
 #ifdef MADV_POPULATE_WRITE
     const uintptr_t page = 4096, begin = ((uintptr_t)block + page - 1) & ~(page - 1),
                     end = ((uintptr_t)block + bytes) & ~(page - 1);
     char *inside = (char *)block + (begin - (uintptr_t)block);
-    if (begin < end) madvise(inside, end - begin, MADV_POPULATE_WRITE); /* old kernels do not know it */
+    /* Reading maps shared memory that is there for others in larger pieces, and for writing too; of its own
+     * it would map nothing but zeros. Old kernels know neither. */
+    if (begin < end) madvise(inside, end - begin, shared ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
 #else
-    (void)block, (void)bytes;
+    (void)block, (void)bytes, (void)shared;
 #endif
 }
 

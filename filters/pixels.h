@@ -18,8 +18,9 @@ typedef struct dsvl_pixel_box {
  * kB takes as long as drawing a simple one. */
 void dsvl_pixels_prepare(void *block, size_t bytes);
 
-/* Have the memory of a block now, all at once: page by page the kernel takes five times as long. */
-void dsvl_pixels_populate(void *block, size_t bytes);
+/* Have the memory of a block now, all at once: page by page the kernel takes five times as long. shared: it
+ * is mapped for several processes. */
+void dsvl_pixels_populate(void *block, size_t bytes, bool shared);
 
 /* n pixels in the host's order 0xAARRGGBB (cairo), alpha-premultiplied, onto white. The first form takes
  * alpha as 1. */
