@@ -42,8 +42,7 @@ static const cli_program program = {
 
 typedef struct cutter {
     dsvl_processor_config processor;
-    double em;
-    int tiles;
+    dsvl_region_wish wish;
     char settings[160];
 } cutter;
 
@@ -75,18 +74,18 @@ static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout
     dsvl_tile_plan plan;
     char name[256], type[64] = "type of a size that is not known";
     double em = INFINITY, any = INFINITY;
-    *needed = true; /* a blank page needs no model */
-    if (layout->count == 0) return 0;
+    *needed = true; /* a blank page needs no model, and lines set anew are not to be had whole */
+    if (layout->count == 0 || c->wish.pitch) return 0;
     if (dsvl_tiling_plan(&plan, &c->processor, picture->width, picture->height, true, err)) return -1;
     for (size_t i = 0; i < layout->count; i++) {
         any = fmin(any, layout->parts[i].em);
         if (is_wanted(layout->parts[i].kind)) em = fmin(em, layout->parts[i].em);
     }
     em = (isfinite(em) ? em : any) * plan.content.width / picture->width;
-    *needed = em < LEGIBLE * c->em || plan.cols * plan.rows > c->tiles;
+    *needed = em < LEGIBLE * c->wish.em || plan.cols * plan.rows > c->wish.tiles;
     if (em >= 0.05) snprintf(type, sizeof type, "a smallest type of %.1f pixels", em);
     cli_note("%s: whole, it takes %d tiles and has %s, where the model prefers %g pixels: %s",
-             dsvl_record_place(page, name), plan.cols * plan.rows, type, c->em,
+             dsvl_record_place(page, name), plan.cols * plan.rows, type, c->wish.em,
              *needed ? "cut up" : "left whole");
     return 0;
 }
@@ -140,8 +139,7 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
     if (dsvl_page_view_open(&view, page, err) ||
         dsvl_layout_find(&layout, view.picture.pixels, view.picture.width, view.picture.height,
                          1 / view.scale[1], &view.words, view.origin, err) ||
-        dsvl_regions_plan(&regions, &layout, view.picture.width, view.picture.height, &c->processor, c->em,
-                          c->tiles, err))
+        dsvl_regions_plan(&regions, &layout, &view.picture, &c->processor, &c->wish, err))
         goto out;
     bool needed = true;
     if (options.if_needed && is_needed(c, page, &layout, &view.picture, &needed, err)) goto out;
@@ -150,8 +148,10 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
         goto out;
     }
     keep_wanted(&regions);
-    dsvl_region_place place = {
-        .count = regions.count, .kinds = list_kinds(&regions, kinds), .paper = layout.paper};
+    dsvl_region_place place = {.count = regions.count,
+                               .kinds = list_kinds(&regions, kinds),
+                               .regions = &regions,
+                               .paper = layout.paper};
     cli_note("%s: %zu region%s (%s)", dsvl_record_place(page, name), place.count, place.count == 1 ? "" : "s",
              place.kinds);
     if (regions.count == 0) {
@@ -197,9 +197,10 @@ static int read_model(cutter *c, dsvl_error *err)
     int status = dsvl_processor_config_read(&c->processor, folder, err);
     if (!status && dsvl_folder_has(folder, "config.json")) status = dsvl_config_read(&config, folder, err);
     dsvl_free(folder);
-    c->em = options.em > 0 ? options.em : config.preferred_em_px ? config.preferred_em_px : 20;
-    c->tiles = options.tiles ? (int)options.tiles : config.region_tiles ? config.region_tiles : 24;
-    snprintf(c->settings, sizeof c->settings, "--em=%g --max-tiles=%d%s%s%s", c->em, c->tiles,
+    c->wish.em = options.em > 0 ? options.em : config.preferred_em_px ? config.preferred_em_px : 20;
+    c->wish.tiles = options.tiles ? (int)options.tiles : config.region_tiles ? config.region_tiles : 24;
+    c->wish.pitch = config.line_pitch_px;
+    snprintf(c->settings, sizeof c->settings, "--em=%g --max-tiles=%d%s%s%s", c->wish.em, c->wish.tiles,
              options.kinds ? " --kinds=" : "", options.kinds ? options.kinds : "",
              options.if_needed ? " --if-needed" : "");
     return status;

@@ -17,10 +17,15 @@ static const double SIZES = 1.35;
 /* Type may be so much smaller than is preferred where that saves tiles. */
 static const double SMALLER = 0.8;
 
+/* Of a sheet: type of so much of the distance from line to line, and pixels of paper at its left. */
+static const double SHEET_EM = 0.75;
+enum { SHEET_MARGIN = 8 };
+
 typedef struct plan {
     dsvl_regions *out;
     size_t capacity;
     const dsvl_processor_config *processor;
+    const dsvl_picture *page;
     int width, height; /* of the page */
     double em;
     long tiles;
@@ -88,6 +93,16 @@ static bool fits(const plan *p, const dsvl_part *part)
                        &zoom) != NULL;
 }
 
+static int append(plan *p, const dsvl_region *r, dsvl_error *err)
+{
+    void *block = p->out->data;
+    bool room = dsvl_grow(&block, &p->capacity, p->out->count + 1, sizeof *p->out->data);
+    p->out->data = block;
+    if (!room) return dsvl_fail_memory(err, p->capacity * sizeof *p->out->data);
+    p->out->data[p->out->count++] = *r;
+    return 0;
+}
+
 /* Add a region; what no canvas holds is zoomed less. */
 static int add(plan *p, const dsvl_part *part, const dsvl_region *piece, double least, dsvl_error *err)
 {
@@ -115,12 +130,74 @@ static int add(plan *p, const dsvl_part *part, const dsvl_region *piece, double 
     if (r.inner_height < 1) r.inner_height = 1;
     r.box[2] = fmin(r.box[0] + r.inner_width / r.zoom, p->width);
     r.box[3] = fmin(r.box[1] + r.inner_height / r.zoom, p->height);
-    void *block = p->out->data;
-    bool room = dsvl_grow(&block, &p->capacity, p->out->count + 1, sizeof *p->out->data);
-    p->out->data = block;
-    if (!room) return dsvl_fail_memory(err, p->capacity * sizeof *p->out->data);
-    p->out->data[p->out->count++] = r;
-    return 0;
+    return append(p, &r, err);
+}
+
+/* ---- sheets ---- */
+
+/* The narrowest canvas of one tile's height that holds lines so wide, at *zoom or, where none does, at less.
+ * NULL: the model has none of that height. */
+static const int *find_sheet(const plan *p, double width, double *zoom)
+{
+    const int *best = NULL;
+    for (int i = 0; i < p->processor->candidates; i++) {
+        const int *c = p->processor->candidate[i];
+        if (!allowed(p, c) || c[1] != p->processor->tile_size) continue;
+        const bool holds = width * *zoom + 2 * SHEET_MARGIN <= c[0];
+        const bool held = best && width * *zoom + 2 * SHEET_MARGIN <= best[0];
+        if (!best || (holds && (!held || c[0] < best[0])) || (!holds && !held && c[0] > best[0])) best = c;
+    }
+    if (best) *zoom = fmin(*zoom, (best[0] - 2 * SHEET_MARGIN) / width);
+    return best;
+}
+
+/* Lines [first, first + count) as one region. */
+static int add_sheet(plan *p, const dsvl_part *part, const int *canvas, double zoom, size_t first,
+                     size_t count, dsvl_region *piece, dsvl_error *err)
+{
+    const dsvl_line *lines = p->out->lines + first;
+    dsvl_region r = *piece;
+    r.kind = part->kind;
+    r.zoom = zoom;
+    r.em = part->em * zoom;
+    r.width = canvas[0];
+    r.height = canvas[1];
+    r.margin = SHEET_MARGIN;
+    r.line = first;
+    r.line_count = count;
+    r.box[0] = part->box[0], r.box[2] = part->box[2];
+    r.box[1] = lines[0].top, r.box[3] = lines[count - 1].bottom;
+    return append(p, &r, err);
+}
+
+/* Set the lines of a part anew, on as many sheets as they take; of a table each repeats the last row of the
+ * one before. 1: done; 0: it is not made of single lines. */
+static int add_sheets(plan *p, const dsvl_part *part, dsvl_error *err)
+{
+    dsvl_regions *out = p->out;
+    dsvl_line *lines;
+    size_t count, first = out->line_count;
+    double zoom = SHEET_EM * out->pitch / part->em;
+    const int *canvas = find_sheet(p, part->box[2] - part->box[0], &zoom);
+    if (!canvas || part->kind == DSVL_PART_FIGURE) return 0;
+    if (dsvl_sheet_lines(&lines, &count, part, p->page, err)) return -1;
+    void *block = out->lines;
+    bool room = dsvl_grow(&block, &out->line_capacity, first + count, sizeof *lines);
+    out->lines = block;
+    if (room && count) memcpy(out->lines + first, lines, count * sizeof *lines);
+    dsvl_dealloc(lines);
+    if (!room) return dsvl_fail_memory(err, count * sizeof *lines);
+    out->line_count += count;
+    const size_t rows = (size_t)(canvas[1] / out->pitch), shared = part->kind == DSVL_PART_TABLE && rows > 1;
+    if (count == 0) return 0;
+    const size_t pieces = count <= rows ? 1 : 1 + (count - rows + rows - shared - 1) / (rows - shared);
+    for (size_t k = 0; k < pieces; k++) {
+        const size_t begin = k * (rows - shared), left = count - begin;
+        dsvl_region piece = {.part = (int)k + 1, .parts = (int)pieces, .overlap = k ? (int)shared : 0};
+        if (add_sheet(p, part, canvas, zoom, first + begin, left < rows ? left : rows, &piece, err))
+            return -1;
+    }
+    return 1;
 }
 
 /* ---- cutting ---- */
@@ -195,6 +272,8 @@ static cutting choose_cutting(plan *p, const dsvl_part *part, double zoom)
 static int add_part(plan *p, const dsvl_part *part, dsvl_error *err)
 {
     const double zoom = zoom_of(p, part);
+    const int set = p->out->pitch ? add_sheets(p, part, err) : 0;
+    if (set) return set < 0 ? -1 : 0;
     if (fits(p, part) || part->kind == DSVL_PART_FIGURE || !part->cut_count) {
         dsvl_region whole = {.zoom = zoom, .part = 1, .parts = 1};
         memcpy(whole.box, part->box, sizeof whole.box);
@@ -256,7 +335,7 @@ static bool may_join(const plan *p, const dsvl_layout *layout, size_t i, size_t 
     dsvl_part joined = *whole;
     memcpy(joined.box, box, sizeof box);
     joined.em = joined_em(whole, next);
-    return fits(p, &joined);
+    return p->out->pitch || fits(p, &joined);
 }
 
 /* Text parts i to j as one: of the type size of the tallest, with the cuts of both and between them. */
@@ -276,26 +355,36 @@ static int join(dsvl_part *whole, const dsvl_part *next, size_t *capacity, dsvl_
     return 0;
 }
 
-int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, int width, int height,
-                      const dsvl_processor_config *processor, double em, int tiles, dsvl_error *err)
+/* Cuts of its own for a part that others are to be joined to. */
+static int copy_cuts(dsvl_part *part, size_t *capacity, dsvl_error *err)
 {
-    plan p = {regions, 0, processor, width, height, em, LONG_MAX};
+    const double *cuts = part->cuts;
+    void *block = NULL;
+    bool room = dsvl_grow(&block, capacity, part->cut_count + 1, sizeof *cuts);
+    part->cuts = block;
+    if (!room) return dsvl_fail_memory(err, part->cut_count * sizeof *cuts);
+    if (part->cut_count) memcpy(block, cuts, part->cut_count * sizeof *cuts);
+    return 0;
+}
+
+int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, const dsvl_picture *page,
+                      const dsvl_processor_config *processor, const dsvl_region_wish *wish, dsvl_error *err)
+{
+    plan p = {regions, 0, processor, page, page->width, page->height, wish->em, LONG_MAX};
     memset(regions, 0, sizeof *regions);
+    if (wish->pitch <= processor->tile_size) regions->pitch = wish->pitch;
     for (int i = 0; i < processor->candidates; i++) {
         if (tiles_of(processor, processor->candidate[i]) < p.tiles)
             p.tiles = tiles_of(processor, processor->candidate[i]);
     }
-    if (p.tiles < tiles) p.tiles = tiles; /* the smallest canvas is always there */
+    if (p.tiles < wish->tiles) p.tiles = wish->tiles; /* the smallest canvas is always there */
     for (size_t i = 0, j; i < layout->count; i = j) {
         dsvl_part whole = layout->parts[i];
         size_t capacity = 0;
-        whole.cuts = NULL;
-        whole.cut_count = 0;
-        int status = 0;
+        int status = copy_cuts(&whole, &capacity, err);
         for (j = i + 1; j < layout->count && !status && may_join(&p, layout, i, j, &whole); j++)
             status = join(&whole, &layout->parts[j], &capacity, err);
-        /* What is joined fits as it is, so only a part that stands alone needs its cuts. */
-        if (!status) status = add_part(&p, j > i + 1 ? &whole : &layout->parts[i], err);
+        if (!status) status = add_part(&p, &whole, err);
         dsvl_dealloc(whole.cuts);
         if (status) {
             dsvl_regions_free(regions);
@@ -308,16 +397,24 @@ int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, int widt
 void dsvl_regions_free(dsvl_regions *regions)
 {
     dsvl_dealloc(regions->data);
+    dsvl_dealloc(regions->lines);
     memset(regions, 0, sizeof *regions);
 }
 
-int dsvl_region_draw(dsvl_tensor *pixels, const dsvl_region *r, const dsvl_picture *source,
-                     const uint8_t paper[3], dsvl_error *err)
+int dsvl_region_draw(dsvl_tensor *pixels, const dsvl_region *r, const dsvl_regions *regions,
+                     const dsvl_picture *source, const uint8_t paper[3], dsvl_error *err)
 {
     const int64_t shape[3] = {r->height, r->width, 3}; /* [H, W, 3] */
     if (dsvl_tensor_new(pixels, DSVL_U8, 3, shape, err)) return -1;
     uint8_t *data = pixels->data;
     for (size_t i = 0; i < pixels->nbytes; i += 3) memcpy(data + i, paper, 3);
+    if (r->line_count) {
+        if (dsvl_sheet_draw(data, (size_t)r->width * 3, r->width, regions->lines + r->line, r->line_count,
+                            regions->pitch, r->margin, r->zoom, source, err) == 0)
+            return 0;
+        dsvl_tensor_free(pixels);
+        return -1;
+    }
     if (r->inner_width == 0 || r->inner_height == 0) return 0;
     const float box[4] = {(float)r->box[0], (float)r->box[1], fminf((float)r->box[2], (float)source->width),
                           fminf((float)r->box[3], (float)source->height)};

@@ -6,6 +6,7 @@
 
 #include "filters/layout.h"
 #include "filters/resize.h"
+#include "filters/sheet.h"
 #include "lib/config.h"
 #include "lib/tensor.h"
 
@@ -19,21 +20,33 @@ typedef struct dsvl_region {
     int width, height;             /* canvas: one of the processor's candidate resolutions */
     int margin;                    /* left of and above the page's pixels, in pixels of the region */
     int inner_width, inner_height; /* what the page's pixels take of the canvas */
+    size_t line, line_count;       /* a sheet: its lines in dsvl_regions; else 0 of them */
 } dsvl_region;
 
 typedef struct dsvl_regions {
     dsvl_region *data; /* in reading order */
     size_t count;
+    dsvl_line *lines; /* of all sheets */
+    size_t line_count, line_capacity;
+    int pitch; /* of sheets: from one line to the next, pixels; 0: there are none */
 } dsvl_regions;
 
-/* Plan the regions of a layout. em: type size to reach, pixels, or somewhat less where that saves tiles;
- * tiles: the most of them in one canvas, at least one. A blank page has no regions. */
-int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, int width, int height,
-                      const dsvl_processor_config *processor, double em, int tiles, dsvl_error *err);
+/* What the model at hand reads best. */
+typedef struct dsvl_region_wish {
+    double em; /* type size in pixels; it may be somewhat less where that saves tiles */
+    int tiles; /* the most of them in one canvas, at least one */
+    int pitch; /* pixels from line to line where lines are to be set anew, on sheets; 0: they stay where they
+                  are */
+} dsvl_region_wish;
+
+/* Plan the regions of a page with this layout. A blank page has no regions. */
+int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, const dsvl_picture *page,
+                      const dsvl_processor_config *processor, const dsvl_region_wish *wish, dsvl_error *err);
 void dsvl_regions_free(dsvl_regions *regions);
 
-/* Draw a region: *pixels becomes u8 [height, width, 3], owned by the caller. source: the page. */
-int dsvl_region_draw(dsvl_tensor *pixels, const dsvl_region *region, const dsvl_picture *source,
-                     const uint8_t paper[3], dsvl_error *err);
+/* Draw a region: *pixels becomes u8 [height, width, 3], owned by the caller. source: the page. regions: those
+ * that it is one of; NULL: it is no sheet. */
+int dsvl_region_draw(dsvl_tensor *pixels, const dsvl_region *region, const dsvl_regions *regions,
+                     const dsvl_picture *source, const uint8_t paper[3], dsvl_error *err);
 
 #endif

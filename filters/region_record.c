@@ -204,25 +204,26 @@ static void crop_of(double out[4], const dsvl_page_view *v, const double box[4])
     }
 }
 
-/* Facts of where the region is: its box in the view, zoom, place of the box on the canvas. */
-static int set_place(dsvl_record *r, const dsvl_page_view *v, const double box[4], double zoom, int margin,
-                     dsvl_error *err)
+/* Facts of where the region is: its box in the view, zooms, place of the box on the canvas. */
+static int set_place(dsvl_record *r, const dsvl_page_view *v, const double box[4], const double zoom[2],
+                     const int margin[2], dsvl_error *err)
 {
     const double sx = v->scale[0], sy = v->scale[1], *m = v->turn;
-    const double x = box[0] - margin / zoom, y = box[1] - margin / zoom; /* of the canvas's corner */
+    const double x = box[0] - margin[0] / zoom[0],
+                 y = box[1] - margin[1] / zoom[1]; /* of the canvas's corner */
     const char *page = dsvl_record_get(r, DSVL_KEY_CROP);
     double crop[4];
     crop_of(crop, v, box);
     if (page && dsvl_record_set(r, DSVL_KEY_PAGE_CROP, page, err)) return -1;
     if (dsvl_record_setf(r, DSVL_KEY_CROP, err, "%.10g %.10g %.10g %.10g", crop[0], crop[1], crop[2],
                          crop[3]) ||
-        dsvl_record_setf(r, DSVL_KEY_TO_POINTS, err, "%.10g %.10g %.10g %.10g %.10g %.10g", sx * m[0] / zoom,
-                         sy * m[1] / zoom, sx * m[2] / zoom, sy * m[3] / zoom,
+        dsvl_record_setf(r, DSVL_KEY_TO_POINTS, err, "%.10g %.10g %.10g %.10g %.10g %.10g",
+                         sx * m[0] / zoom[0], sy * m[1] / zoom[0], sx * m[2] / zoom[1], sy * m[3] / zoom[1],
                          v->origin[0] + sx * (m[0] * x + m[2] * y + m[4]),
                          v->origin[1] + sy * (m[1] * x + m[3] * y + m[5])) ||
-        dsvl_record_setf(r, DSVL_KEY_DPI, err, "%.10g", 72 * zoom / sx))
+        dsvl_record_setf(r, DSVL_KEY_DPI, err, "%.10g", 72 * zoom[0] / sx))
         return -1;
-    return dsvl_record_setf(r, DSVL_KEY_ZOOM, err, "%.6g", zoom);
+    return dsvl_record_setf(r, DSVL_KEY_ZOOM, err, "%.6g", zoom[0]);
 }
 
 static int set_kind(dsvl_record *r, const dsvl_region *region, const dsvl_region_place *place,
@@ -238,6 +239,8 @@ static int set_kind(dsvl_record *r, const dsvl_region *region, const dsvl_region
     if (region->parts > 1 &&
         dsvl_record_setf(r, DSVL_KEY_REGION_PART, err, "%d/%d", region->part, region->parts))
         return -1;
+    if (region->line_count && dsvl_record_setf(r, DSVL_KEY_PITCH, err, "%d", place->regions->pitch))
+        return -1;
     if (region->overlap && dsvl_record_setf(r, DSVL_KEY_REGION_OVERLAP, err, "%d", region->overlap))
         return -1;
     return 0;
@@ -247,7 +250,7 @@ static int set_kind(dsvl_record *r, const dsvl_region *region, const dsvl_region
 static int draw_blank(dsvl_tensor *pixels, const dsvl_region_place *place, dsvl_error *err)
 {
     const dsvl_region none = {.width = place->blank_width, .height = place->blank_height};
-    return dsvl_region_draw(pixels, &none, NULL, place->paper, err);
+    return dsvl_region_draw(pixels, &none, NULL, NULL, place->paper, err);
 }
 
 dsvl_record *dsvl_region_record_new(const dsvl_record *page, const dsvl_page_view *view,
@@ -257,16 +260,26 @@ dsvl_record *dsvl_region_record_new(const dsvl_record *page, const dsvl_page_vie
     dsvl_record *record = copy_facts(page, err);
     const int w = view->picture.width, h = view->picture.height;
     double box[4] = {0, 0, w, h}, points[4];
-    double zoom = fmin((double)place->blank_width / w, (double)place->blank_height / h);
+    const double blank = fmin((double)place->blank_width / w, (double)place->blank_height / h);
+    double zoom[2] = {blank, blank};
+    int margin[2] = {0, 0};
     dsvl_tensor pixels = {0};
     if (!record) return NULL;
-    if (region) memcpy(box, region->box, sizeof box), zoom = region->zoom;
+    if (region) {
+        memcpy(box, region->box, sizeof box);
+        zoom[0] = zoom[1] = region->zoom;
+        margin[0] = margin[1] = region->margin;
+    }
+    if (region && region->line_count) { /* as if its lines stood equally far apart on the page, too */
+        zoom[1] = place->regions->pitch * (double)region->line_count / (box[3] - box[1]);
+        margin[1] = 0;
+    }
     if (share_seconds(record, place->count, err) || set_kind(record, region, place, err) ||
-        set_place(record, view, box, zoom, region ? region->margin : 0, err))
+        set_place(record, view, box, zoom, margin, err))
         goto fail;
     for (int k = 0; k < 4; k++) points[k] = box[k] * view->scale[k & 1] + view->origin[k & 1];
     if (view->words.count && put_words(record, view, points, err)) goto fail;
-    if (region ? dsvl_region_draw(&pixels, region, &view->picture, place->paper, err)
+    if (region ? dsvl_region_draw(&pixels, region, place->regions, &view->picture, place->paper, err)
                : draw_blank(&pixels, place, err))
         goto fail;
     if (dsvl_record_put_take(record, "pixels", &pixels, err) || dsvl_page_record_hash(record, err)) goto fail;

@@ -28,6 +28,7 @@ void dsvl_page_view_close(dsvl_page_view *view);
 typedef struct dsvl_region_place {
     size_t number, count; /* of the page's regions */
     const char *kinds;    /* which kinds those are, "text,table" */
+    const dsvl_regions *regions;
     const uint8_t *paper; /* [3] */
     int blank_width, blank_height;
 } dsvl_region_place;

@@ -38,11 +38,13 @@
 #define DSVL_KEY_REGION_KIND "region_kind"       /* text table figure blank */
 #define DSVL_KEY_REGION_PART "region_part"       /* "1/3": of a table or text that was cut; absent: whole */
 #define DSVL_KEY_REGION_OVERLAP "region_overlap" /* rows shared with the part before */
-#define DSVL_KEY_PAGE_KINDS "page_kinds"         /* kinds of the page's regions: "text,table" */
-#define DSVL_KEY_PAGE_CROP "page_crop_pt"        /* crop_pt of the page that the region is of */
-#define DSVL_KEY_ZOOM "zoom"                     /* pixels of the region to one of the page */
-#define DSVL_KEY_EM "em_px"                      /* type size in pixels of the region */
-#define DSVL_KEY_TILES_COLS "tiles_cols"         /* tiles, embeddings: the local grid */
+#define DSVL_KEY_PITCH                                                                                       \
+    "line_pitch_px" /* of a region whose lines were set anew: from one to the next, pixels */
+#define DSVL_KEY_PAGE_KINDS "page_kinds"  /* kinds of the page's regions: "text,table" */
+#define DSVL_KEY_PAGE_CROP "page_crop_pt" /* crop_pt of the page that the region is of */
+#define DSVL_KEY_ZOOM "zoom"              /* pixels of the region to one of the page */
+#define DSVL_KEY_EM "em_px"               /* type size in pixels of the region */
+#define DSVL_KEY_TILES_COLS "tiles_cols"  /* tiles, embeddings: the local grid */
 #define DSVL_KEY_TILES_ROWS "tiles_rows"
 #define DSVL_KEY_TILE_SIZE "tile_size" /* pixels a side */
 #define DSVL_KEY_CONTENT_BOX                                                                                 \
