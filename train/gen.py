@@ -21,6 +21,7 @@ GRIDS = [(a, b) for b in range(1, 13) for a in range(1, 9) if a * b <= 12]  # ti
 CANDIDATES = [[a * TILE, b * TILE] for a, b in GRIDS]
 PREFERRED_EM = 28
 EM = (20., 38.)
+PITCH, SHEET_EM = 32, (18., 28.)  # of sheets: lines set anew, each on its own row of visual tokens
 P_TEXT, P_CSV, P_MD, P_CHART = ("Read the text.", "Extract the table as CSV.", "Extract the table as Markdown.",
                                 "Extract the chart as CSV.")
 
@@ -89,11 +90,14 @@ class Generator:
         self.w = Words(self.r, held)
         self.families, self.weights = fonts.split(held)
         self.lo, self.hi = EM
+        self.sheet = False
 
     # ---- choices common to all layouts
 
     def em(self):
         r = self.r
+        if self.sheet:
+            return r.uniform(*SHEET_EM)
         return (r.triangular(self.lo, self.hi, PREFERRED_EM) if r.random() < .6 else r.uniform(self.lo, self.hi)) / self.zoom
 
     def font(self, size=None, bold=None, italic=None):
@@ -111,7 +115,7 @@ class Generator:
         """An empty page of tw x th tiles: usually exactly so large, else to be zoomed and padded by the processor."""
         r = self.r
         w, h, self.zoom = TILE * tw, TILE * th, 1.
-        if r.random() < .3:
+        if not self.sheet and r.random() < .3:
             for _ in range(20):
                 a, b = round(TILE * (tw - r.uniform(0, .45))), round(TILE * (th - r.uniform(0, .45)))
                 z = min(TILE * tw / a, TILE * th / b)
@@ -127,6 +131,10 @@ class Generator:
     def strip(self, font, s):
         """s without what the font cannot print"""
         return s if font.can(s) else "".join(c for c in s if font.can(c))
+
+    def baseline(self, em):
+        """Of a sheet's line, below the top of its row: capitals and descenders in its middle, nearly."""
+        return PITCH / 2 + .27 * em + self.r.uniform(-3, 3)
 
     # ---- text
 
@@ -159,10 +167,12 @@ class Generator:
         kind = kind or r.choices(["words", "mixed", "number", "random"], [6, 2, 1, 2])[0]
         space = max(.18 * em, f.glyph(" ")[1])
         track = 0. if f.shaper or r.random() < .6 else r.uniform(-.015, .05) * em
-        lead = r.triangular(1.05, 1.9, 1.25)
+        lead = PITCH / em if self.sheet else r.triangular(1.05, 1.9, 1.25)
         x0 = r.uniform(2, 22) if r.random() < .75 else r.uniform(2, w * .3)
         x1 = w - (r.uniform(2, 20) if r.random() < .75 else r.uniform(2, w * .35))
         y = r.uniform(.9, 1.7) * em if r.random() < .8 else r.uniform(.9, max(1., h / em * .6)) * em
+        if self.sheet:
+            y, x0 = self.baseline(em), r.uniform(2, 14)
         align = r.choices("ljcr", [6, 5, 1, .5])[0]
         style = r.choices(["plain", "indent", "spaced", "bullets", "numbered", "pairs", "lines"], [5, 3, 3, 1.5, 1, 1, 2])[0]
         last = r.randint(1, 8 * th) if r.random() < .25 else 999
@@ -179,7 +189,8 @@ class Generator:
                 limit = x1 if r.random() < .8 or style != "lines" else r.uniform(x0 + 3 * em, max(x0 + 4 * em, x1))
                 n_item += 1
                 if heading:
-                    g = f.variant(em * r.choice([1, 1.1, 1.2, 1.4, 1.7]), bold=True if r.random() < .8 else None)
+                    g = f.variant(em * (1 if self.sheet else r.choice([1, 1.1, 1.2, 1.4, 1.7])),
+                                  bold=True if r.random() < .8 else None)
                     y += g.size - em
                     left = 1
             x = x0
@@ -245,16 +256,18 @@ class Generator:
                 page.line(x, y + .12 * em, end, y + .12 * em, max(1, em * .05), page.ink)
             count += 1
             y += em * lead
+            if self.sheet:
+                y = round(y / PITCH - .7) * PITCH + self.baseline(em)
             if ends:
                 rest = ""
-                if style == "spaced" or (heading and r.random() < .5):
+                if not self.sheet and (style == "spaced" or (heading and r.random() < .5)):
                     y += em * r.uniform(.3, .8)
                 heading = style not in ("lines", "pairs") and r.random() < .12
             first_of_par = ends
         if r.random() < .06:
             q = min(h - 2, y - .6 * em)
             page.line(x0, q, x1, q, r.choice([1, 1, 2]), page.ink)
-        return Sample("text", P_TEXT, ans, page)
+        return Sample("sheet" if self.sheet else "text", P_TEXT, ans, page)
 
     # ---- tables
 
@@ -314,6 +327,8 @@ class Generator:
         padx = r.uniform(.15, .6) * em if rules in ("grid", "columns") else r.uniform(.3, 1.) * em
         lead = r.uniform(1.05, 1.3)
         pady = r.uniform(.1, .55) * em
+        if self.sheet:
+            lead, pady = PITCH / em, 0
         total = r.random() < .1
         years = r.random() < .15
         y0 = r.randint(1950, 2030)
@@ -334,7 +349,7 @@ class Generator:
             rows[-1][0] = r.choice(["Total", "Sum", "Average", "TOTAL", "All"])
         # widths: fold what may be folded, then drop columns until the table fits
         room = w - 2 * r.uniform(1, 8)
-        fold_at = r.uniform(4, 11) * em if r.random() < .45 else 1e9
+        fold_at = r.uniform(4, 11) * em if r.random() < .45 and not self.sheet else 1e9
         while True:
             cells = [[self.fold(page, head if header and i == 0 else f, c, max(fold_at, 2 * em)) for c in row]
                      for i, row in enumerate(rows)]
@@ -342,7 +357,7 @@ class Generator:
                   for j in range(nc)]
             if sum(cw) <= room:
                 break
-            if fold_at > 1e8 and r.random() < .5:
+            if fold_at > 1e8 and r.random() < .5 and not self.sheet:
                 fold_at = 6 * em
             elif nc > 2 or (nc == 2 and r.random() < .3):
                 nc -= 1
@@ -360,8 +375,8 @@ class Generator:
         xs = [x0]
         for c in cw:
             xs.append(xs[-1] + c)
-        y = r.uniform(1, 12)
-        if rules not in ("none", "zebra") and r.random() < .08:  # a caption, which is not part of the table
+        y = 0 if self.sheet else r.uniform(1, 12)
+        if not self.sheet and rules not in ("none", "zebra") and r.random() < .08:  # a caption, which is not part of the table
             f2 = f.variant(italic=r.random() < .3)
             s = self.strip(f2, f"Table {r.randint(1, 20)}" + r.choice([". ", ": "]) + self.w.word() + " " + self.w.word())
             if page.width(f2, s) < w - x0 - 2:
@@ -370,7 +385,7 @@ class Generator:
         heights = [max(len(c) for c in row) * em * lead + 2 * pady for row in cells]
         keep = 0
         for i in range(nr):
-            if y + sum(heights[:i + 1]) > h - 2:
+            if y + sum(heights[:i + 1]) > h - (0 if self.sheet else 2):
                 break
             keep = i + 1
         keep = max(keep, 1)
@@ -412,7 +427,7 @@ class Generator:
                     d = page.width(g, s)
                     a = align[j] if not (header and i == 0) else r.choice("lc" + align[j] * 4)
                     x = xs[j] + padx if a == "l" else xs[j + 1] - padx - d if a == "r" else (xs[j] + xs[j + 1] - d) / 2
-                    b = top + k * em * lead + em * (lead - 1) / 2 + .78 * em
+                    b = top + (self.baseline(em) if self.sheet else k * em * lead + em * (lead - 1) / 2 + .78 * em)
                     if k:
                         at.append(None)
                     p, end = page.text(g, x, b, s, ink=255 if dark and i == 0 else None)
@@ -442,7 +457,7 @@ class Generator:
             for a in ((x0, ys[0], xs[-1], ys[0]), (x0, bottom, xs[-1], bottom), (x0, ys[0], x0, bottom),
                       (xs[-1], ys[0], xs[-1], bottom)):
                 page.line(*a, thick, faint)
-        return Sample("markdown" if markdown else "table", P_MD if markdown else P_CSV, ans, page)
+        return Sample("rows" if self.sheet else "markdown" if markdown else "table", P_MD if markdown else P_CSV, ans, page)
 
     # ---- charts
 
@@ -671,6 +686,9 @@ class Generator:
     MIX = {"text": 50, "table": 22, "markdown": 5, "chart": 13, "blank": 3, "locate": 7}
 
     def make(self, kind, tw, th):
+        self.sheet = kind in ("sheet", "rows")
+        if self.sheet:
+            return self.text(tw, th) if kind == "sheet" else self.table(tw, th, self.r.random() < .1)
         return self.table(tw, th, True) if kind == "markdown" else getattr(self, kind)(tw, th)
 
     def samples(self, n, grids=((1, 1),), mix=None, poppler=.25, clean=False):
@@ -680,7 +698,7 @@ class Generator:
         todo = []
         for _ in range(n):
             s = self.make(r.choices(list(mix), list(mix.values()))[0], *r.choice(list(grids)))
-            skew = r.uniform(-1, 1) * (1 if r.random() < .5 else .3) if not clean and r.random() < .2 else 0.
+            skew = r.uniform(-1, 1) * (1 if r.random() < .5 else .3) if not (clean or self.sheet) and r.random() < .2 else 0.
             if s.kind == "locate":
                 self.finish_box(s, skew)
             elif skew:

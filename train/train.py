@@ -19,6 +19,8 @@ from model import CLASSES, PREFIX, VL2, Config, Heads, answer_ids, prompt_ids
 FEW = {(1, 1): 5, (2, 1): 3, (1, 2): 1.5, (3, 1): 1.5, (2, 2): 1}
 # the shapes in which dsvl-regions cuts pages: strips of text, tables, charts
 MANY = {(1, 1): 3, (2, 1): 4, (1, 2): 1.5, (3, 1): 3, (2, 2): 2, (4, 1): 1.5, (5, 1): 1, (3, 2): .7, (4, 2): .4}
+SHEETS = {(1, 1): 4, (2, 1): 4, (3, 1): 4, (4, 1): 3, (5, 1): 3}
+SET = {"sheet": 60, "rows": 25, "chart": 3, "text": 5, "table": 5, "blank": 2}
 FIRST = {"text": 75, "table": 16, "chart": 6, "blank": 1, "locate": 2}
 NEXT = {"text": 47, "table": 27, "markdown": 5, "chart": 12, "blank": 3, "locate": 6}
 
@@ -32,6 +34,8 @@ STAGES = {
                           "heads.next", "heads.row", "heads.column"), grids=FEW, tower=0., dense=0., lr=1.2e-3, batch=8, mix=FIRST),
     "reader": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
                          "heads.next", "heads.row", "heads.column"), grids=MANY, tower=0., dense=0., lr=1.2e-3, batch=14, mix=NEXT),
+    "sheets": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
+                         "heads.next", "heads.row", "heads.column"), grids=SHEETS, tower=0., dense=0., lr=5e-4, batch=14, mix=SET),
     "joint": dict(what=("",), grids=FEW, tower=.2, dense=.5, lr=8e-4, batch=8, mix=None),
     "tiles": dict(what=("",), grids=MANY, tower=.2, dense=.3, lr=6e-4, batch=10, mix=None),
 }
@@ -341,7 +345,7 @@ def main():
 
     def rate(n):
         slow = args.stage in ("joint", "tiles") and n.startswith(("vision.", "heads.dense"))
-        return .4 if slow else 6. if "embed_tokens" in n else 1.
+        return .4 if slow else 6. if "embed_tokens" in n or n.startswith(("heads.row", "heads.column")) else 1.
     from optim import Shared
     opt = Shared(named, args.world, rate)
     if state:
