@@ -232,24 +232,6 @@ static bool certain(const asker *a, const dsvl_question *question)
     return dsvl_evidence_holds(&a->group.evidence, 0, text, n);
 }
 
-/* The evidence of a grounded answer; NULL for lack of memory. */
-static json_t *find_cells(asker *a, const dsvl_generation *generation, const char *text,
-                          const dsvl_task *task)
-{
-    size_t *ends = dsvl_alloc(generation->count, sizeof *ends), end = 0;
-    if (!ends) return NULL;
-    for (size_t i = 0; i < generation->count; i++) {
-        const char *bytes;
-        size_t n;
-        dsvl_chat_bytes(a->model, generation->ids[i], &bytes, &n);
-        ends[i] = end += n;
-    }
-    const dsvl_token_odds odds = {ends, generation->logprobs, generation->count};
-    json_t *cells = dsvl_evidence_cells(&a->group.evidence, a->held, text, strlen(text), &odds, task);
-    dsvl_dealloc(ends);
-    return cells;
-}
-
 /* The answer to a question for a place, and its evidence, from the words alone. */
 static char *locate(asker *a, const dsvl_question *question, const dsvl_task *task, json_t **cells,
                     dsvl_error *err)
@@ -269,7 +251,8 @@ static int write_answer(asker *a, const dsvl_question *question, const dsvl_gene
     char *text = a->located ? locate(a, question, task, &cells, err)
                             : dsvl_answer_text(a->model, generation->ids, generation->count, err);
     if (!text) return -1;
-    if (a->held && !a->located) cells = find_cells(a, generation, text, task);
+    if (a->held && !a->located)
+        cells = dsvl_evidence_cells(&g->evidence, a->held, text, strlen(text), a->model, generation, task);
     const dsvl_answer answer = {.model = a->model,
                                 .sources = g->sources,
                                 .count = g->count,
@@ -352,21 +335,6 @@ static int finish_page(asker *a, const char *trouble, dsvl_error *err)
     return status;
 }
 
-/* Whether the part of a page at hand is what a question is about. */
-static bool concerns(const asker *a, const dsvl_question *question)
-{
-    const dsvl_task *task = dsvl_task_of(question->prompt);
-    if (!a->part_kind || !a->page_kinds || !task) return true;
-    if (dsvl_task_lists(task->kinds, a->part_kind)) return true;
-    for (const char *p = a->page_kinds; p; p = strchr(p, ','), p += !!p) {
-        char kind[16] = "";
-        const size_t n = strcspn(p, ",");
-        if (n < sizeof kind) memcpy(kind, p, n);
-        if (dsvl_task_lists(task->kinds, kind)) return false;
-    }
-    return true; /* the page has none of those */
-}
-
 /* Hold the answer to the words of the page, and say which form it is to have. */
 static void hold(asker *a, const dsvl_question *question)
 {
@@ -439,7 +407,9 @@ static int finish_group(asker *a, const char *trouble, dsvl_error *err)
         status = report(a, &a->group.sources[i], NULL, "answer", trouble, err);
     if (!trouble && !empty) status = ground_group(a, err);
     for (size_t i = 0; !trouble && !empty && status == 0 && i < a->questions.count; i++) {
-        if (concerns(a, &a->questions.items[i])) status = ask(a, &a->questions.items[i], err);
+        const dsvl_question *question = &a->questions.items[i];
+        if (dsvl_task_concerns(dsvl_task_of(question->prompt), a->part_kind, a->page_kinds))
+            status = ask(a, question, err);
     }
     dsvl_session_ground(a->session, NULL);
     dsvl_grounding_free(a->grounding);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/chat.h"
 #include "lib/joined.h"
 
 static bool room(void *block_pointer, size_t *capacity, size_t need, size_t size)
@@ -131,8 +132,31 @@ static json_t *point(float x)
     return json_real(round((double)x * 1e4) / 1e4);
 }
 
+/* The tokens of an answer: where each ends in the text, and its log-probability. */
+typedef struct token_odds {
+    size_t *ends;          /* [count]; owned */
+    const float *logprobs; /* [count] */
+    size_t count;
+} token_odds;
+
+static int find_odds(token_odds *odds, const dsvl_model *model, const dsvl_generation *generation)
+{
+    size_t end = 0;
+    *odds = (token_odds){0};
+    if (!generation) return 0;
+    *odds =
+        (token_odds){dsvl_alloc(generation->count, sizeof(size_t)), generation->logprobs, generation->count};
+    for (size_t i = 0; odds->ends && i < odds->count; i++) {
+        const char *bytes;
+        size_t n;
+        dsvl_chat_bytes(model, generation->ids[i], &bytes, &n);
+        odds->ends[i] = end += n;
+    }
+    return odds->ends ? 0 : -1;
+}
+
 /* Over the tokens that reach into bytes [begin, end); *from is the first token to look at, and moves on. */
-static double mean_logprob(const dsvl_token_odds *odds, size_t begin, size_t end, size_t *from)
+static double mean_logprob(const token_odds *odds, size_t begin, size_t end, size_t *from)
 {
     double sum = 0;
     size_t n = 0;
@@ -143,14 +167,16 @@ static double mean_logprob(const dsvl_token_odds *odds, size_t begin, size_t end
 }
 
 json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, const char *answer,
-                            size_t length, const dsvl_token_odds *odds, const dsvl_task *task)
+                            size_t length, const dsvl_model *model, const dsvl_generation *generation,
+                            const dsvl_task *task)
 {
     const bool markdown = task && task->join == DSVL_JOIN_MARKDOWN,
                table = markdown || (task && task->join == DSVL_JOIN_CSV);
     dsvl_table_place place = {0};
     size_t token = 0;
-    json_t *cells = json_array();
-    for (size_t i = 0; i < dsvl_grounding_spans(g); i++) {
+    token_odds odds;
+    json_t *cells = find_odds(&odds, model, generation) ? NULL : json_array();
+    for (size_t i = 0; cells && i < dsvl_grounding_spans(g); i++) {
         dsvl_span s = dsvl_grounding_span(g, i);
         if (s.end > length || s.begin > s.end || s.count == 0) continue;
         json_t *words = json_array(), *boxes = json_array();
@@ -164,7 +190,7 @@ json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, con
                                   json_pack("[o,o,o,o]", point(b[0]), point(b[1]), point(b[2]), point(b[3])));
         }
         char *text = dsvl_utf8(answer + s.begin, s.end - s.begin);
-        double certainty = round(mean_logprob(odds, s.begin, s.end, &token) * 1e6) / 1e6;
+        double certainty = round(mean_logprob(&odds, s.begin, s.end, &token) * 1e6) / 1e6;
         json_t *cell =
             json_pack("{s:o, s:i, s:o, s:o, s:f}", "text", text ? json_string_nocheck(text) : NULL, "image",
                       (int)e->image[s.words[0]], "words", words, "boxes", boxes, "mean_logprob", certainty);
@@ -176,9 +202,10 @@ json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, con
         }
         if (json_array_append_new(cells, cell)) {
             json_decref(cells);
-            return NULL;
+            cells = NULL;
         }
     }
+    dsvl_dealloc(odds.ends);
     return cells;
 }
 
@@ -238,7 +265,6 @@ char *dsvl_evidence_locate(const dsvl_evidence *e, dsvl_grounding *g, const doub
                            const char *text, size_t n, json_t **cells, dsvl_error *err)
 {
     static const char form[] = "<|ref|>%.*s<|/ref|><|det|>[%s]<|/det|>";
-    const dsvl_token_odds none = {0};
     char *answer = NULL, *places = NULL, *lines = NULL, *line = dsvl_alloc(n + 1, 1);
     if (!line) {
         dsvl_fail_memory(err, n + 1);
@@ -249,7 +275,7 @@ char *dsvl_evidence_locate(const dsvl_evidence *e, dsvl_grounding *g, const doub
     lines = find_places(e, g, page_box, line, n + 1, &places, err);
     if (!lines) goto out;
     const size_t room = sizeof form + n + strlen(places);
-    *cells = dsvl_evidence_cells(e, g, lines, strlen(lines), &none, NULL);
+    *cells = dsvl_evidence_cells(e, g, lines, strlen(lines), NULL, NULL, NULL);
     answer = *cells ? dsvl_alloc_zero(room, 1) : NULL;
     if (answer && *places) snprintf(answer, room, form, (int)n, text, places);
     if (answer) goto out;

@@ -32,20 +32,14 @@ void dsvl_evidence_clear(dsvl_evidence *evidence); /* frees everything */
  */
 dsvl_grounding *dsvl_evidence_ground(const dsvl_evidence *evidence, dsvl_error *err);
 
-/* The tokens of an answer: where each ends in the text, and its log-probability. */
-typedef struct dsvl_token_odds {
-    const size_t *ends;    /* [count] */
-    const float *logprobs; /* [count] */
-    size_t count;
-} dsvl_token_odds;
-
 /* [{"text", "image", "words": [...], "boxes": [[x0, y0, x1, y1], ...], "mean_logprob"}, ...]: the spans of a
- * finished answer; mean_logprob is that of the tokens that reach into the span.
+ * finished answer; mean_logprob is that of the tokens of the generation that reach into the span, 0 where
+ * that is NULL.
  * task: what was asked, NULL for an unknown prompt; cells of tables also have "row" and "column", from 0.
  * New reference; NULL: out of memory. */
 json_t *dsvl_evidence_cells(const dsvl_evidence *evidence, const dsvl_grounding *grounding,
-                            const char *answer, size_t length, const dsvl_token_odds *odds,
-                            const dsvl_task *task);
+                            const char *answer, size_t length, const dsvl_model *model,
+                            const dsvl_generation *generation, const dsvl_task *task);
 
 /* Where the words of one page's picture hold a text of n bytes: an answer as the published model gives it,
  * "<|ref|>TEXT<|/ref|><|det|>[[x0, y0, x1, y1], ...]<|/det|>", in 0..999 of page_box (points); "" where they

@@ -40,3 +40,15 @@ bool dsvl_task_lists(const char *kinds, const char *kind)
     }
     return false;
 }
+
+bool dsvl_task_concerns(const dsvl_task *task, const char *part_kind, const char *page_kinds)
+{
+    if (!part_kind || !page_kinds || !task || dsvl_task_lists(task->kinds, part_kind)) return true;
+    for (const char *p = page_kinds; p; p = strchr(p, ','), p += !!p) {
+        char kind[16] = "";
+        const size_t n = strcspn(p, ",");
+        if (n < sizeof kind) memcpy(kind, p, n);
+        if (dsvl_task_lists(task->kinds, kind)) return false;
+    }
+    return true;
+}

@@ -26,6 +26,11 @@ const dsvl_task *dsvl_task_of(const char *prompt);
 /* What the user adds to a task's words, *n bytes of the prompt: of "Locate TEXT." the TEXT. */
 const char *dsvl_task_subject(const dsvl_task *task, const char *prompt, size_t *n);
 
+/* Whether a task (NULL: an unknown prompt) is about a part of this kind (NULL: a whole page) on a page that
+ * has parts of these kinds (NULL: not known): where it has none of those that the task is about, all are
+ * asked. */
+bool dsvl_task_concerns(const dsvl_task *task, const char *part_kind, const char *page_kinds);
+
 /* Whether a name stands in a list separated by commas. */
 bool dsvl_task_lists(const char *kinds, const char *kind);
 
