@@ -298,7 +298,7 @@ static int parse_vl2(dsvl_config *config, const json_t *root, const conf_place *
     static const char *const positions[] = {"head", "tail", NULL};
     static const conf_setting em[] = {
         {"dsvl_preferred_em_px", CONF_WHOLE, offsetof(dsvl_config, preferred_em_px), 0, 1024, 0, 0},
-        {"dsvl_line_pitch_px", CONF_WHOLE, offsetof(dsvl_config, line_pitch_px), 0, 1024, 0, 0},
+        {"dsvl_line_pitch_px", CONF_WHOLE, offsetof(dsvl_config, line_pitch_px), 8, 1024, 0, 0},
         {"dsvl_region_tiles", CONF_WHOLE, offsetof(dsvl_config, region_tiles), 0, 4096, 0, 0},
     };
     const json_t *tag = json_object_get(root, "tile_tag");

@@ -113,7 +113,7 @@ static void released(void)
     CHECK(c.decoder.rope_beta_fast == 32 && c.decoder.rope_beta_slow == 1 &&
           c.decoder.rope_mscale_all == 0.707);
     CHECK(parse(&c, "dsvl_line_pitch_px=32", &err) == 0 && c.line_pitch_px == 32);
-    CHECK(parse(&c, "dsvl_line_pitch_px=-1", &err) == -1);
+    CHECK(parse(&c, "dsvl_line_pitch_px=7", &err) == -1);
     CHECK(parse(&c, "dsvl_preferred_em_px=32", &err) == 0 && c.preferred_em_px == 32);
 }
 
