@@ -33,7 +33,7 @@ def results(stream):
 
 def stages():
     pages = run("dsvl-rasterize", "--pages", "1-2", "--dpi", 60, REPORT)[0]
-    tiles = run("dsvl-tile", data=pages)[0]
+    tiles = run("dsvl-tile", "--cropping=off", data=pages)[0]  # few tokens: dsvl-answer runs many times
     return pages, tiles, run("dsvl-encode", data=tiles)[0]
 
 
