@@ -192,12 +192,11 @@ static void mark_progress(rasterize_jail *jail)
 
 /* ---- in the program: what comes ---- */
 
-/* Pages of A4 are likely, and the processor is free while the first one is waited for. */
-static void warm_up(const rasterize_jail *jail, const rasterize_job *j, unsigned ahead)
+/* What a page is likely to take: A4. Its memory is had while there is nothing else to do here. */
+static size_t likely_bytes(const rasterize_job *j)
 {
     const double long_side = j->render.scale_to ? (double)j->render.scale_to : j->render.dpi * 842 / 72;
-    const double bytes = 3 * long_side * long_side * 596 / 842;
-    if (bytes < 1e9) dsvl_page_channel_warm(jail->channel, ahead, (size_t)bytes, j->render.pool);
+    return (size_t)(3 * long_side * long_side * 596 / 842);
 }
 
 static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *record, dsvl_error *err)
@@ -210,7 +209,8 @@ static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *reco
     if (dsvl_record_is(record, "page")) return rasterize_written.page_take(j, record, err);
     if (dsvl_record_is(record, "opened")) {
         const char *format = dsvl_record_get(record, "format");
-        if (pages > 1 && !j->pages.count && jail->warm == 1) warm_up(jail, j, jail->warm++);
+        if (pages > 1 && !j->pages.count && jail->warm == 1)
+            dsvl_page_channel_warm(jail->channel, jail->warm++, likely_bytes(j));
         status = rasterize_written.opened(j, format ? format : "", pages, err);
     } else if (dsvl_record_is(record, "error")) {
         const dsvl_page_origin origin = {"", page, pages};
@@ -304,8 +304,10 @@ static int run_process(rasterize_jail *jail, rasterize_job *j, int profile, int 
     int input;
     dsvl_page_channel_reset(jail->channel);
     if (dsvl_launcher_ask(jail->launcher, profile, err)) return -1;
-    if (profile != PICTURE && jail->warm == 0) warm_up(jail, j, jail->warm++);
+    const bool first = profile != PICTURE && jail->warm == 0;
+    if (first) dsvl_page_channel_warm(jail->channel, jail->warm++, likely_bytes(j));
     if (dsvl_launcher_start(jail->launcher, profile, r, document, j->more, &input, err)) return -1;
+    if (first) dsvl_page_pool_warm(j->render.pool, likely_bytes(j));
     jail->mark = 0;
     jail->marked_at = cli_seconds();
     int status =

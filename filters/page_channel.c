@@ -191,11 +191,10 @@ void dsvl_page_channel_reset(dsvl_page_channel *channel)
     h->call = -1;
 }
 
-void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes, dsvl_page_pool *pool)
+void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes)
 {
     if (bytes > SLOT_KEPT || bytes > channel->slot_bytes) return;
     dsvl_pixels_populate(slot(channel, channel->received + ahead), bytes, true);
-    dsvl_page_pool_warm(pool, bytes);
 }
 
 int dsvl_page_channel_receive_take(dsvl_page_channel *channel, int input, dsvl_wait_fn wait, void *user,

@@ -33,8 +33,8 @@ volatile int *dsvl_page_channel_call(dsvl_page_channel *channel);
 
 /* ---- the process that writes ---- */
 
-/* While there is nothing to read: have memory for a page that is likely to come, 0: next, 1: after that. */
-void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes, dsvl_page_pool *pool);
+/* Have shared memory for a page that is likely to come, 0: next, 1: after that. */
+void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes);
 /* Forget the last document; before the process that draws the next one is started. */
 void dsvl_page_channel_reset(dsvl_page_channel *channel);
 /* Begin to receive from a descriptor, which passes to the channel; `wait` as in dsvl_reader_set_wait; pixels
