@@ -137,6 +137,14 @@ int cli_usage(const char *format, ...)
     return CLI_USAGE;
 }
 
+bool cli_activations(const char *type, bool *int8)
+{
+    *int8 = strcmp(type, "int8") == 0;
+    if (*int8 || strcmp(type, "f32") == 0) return true;
+    cli_usage("--activations takes f32 or int8, not \"%s\"", type);
+    return false;
+}
+
 int cli_check_output(const char *next)
 {
     if (!isatty(STDOUT_FILENO)) return CLI_OK;

@@ -100,6 +100,13 @@ CLI_PRINTF void cli_info(const char *format, ...); /* what an option asked for, 
 CLI_PRINTF void cli_page_failed(const char *format, ...);
 /* --log-format, where cli_parse does not read it: CLI_OK or CLI_USAGE. */
 int cli_log_choose(const char *format);
+/* --activations: its option and, after parsing, its value; false: it is none, and that has been said. */
+#define CLI_ACTIVATIONS(target)                                                                              \
+    {                                                                                                        \
+        "activations", 0, CLI_STRING, target, "TYPE",                                                        \
+            "f32 (default) or int8: faster on quantized models, with a loss", 0, 0                           \
+    }
+bool cli_activations(const char *type, bool *int8);
 /* Records are not written to a terminal: CLI_USAGE there, with the name of the program that they are for. */
 int cli_check_output(const char *next);
 /* Print the error and return its exit status, so that `return cli_fail(&err)` ends a program. */

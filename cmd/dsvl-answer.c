@@ -18,12 +18,12 @@
 #include "lib/question.h"
 
 static struct {
-    const char *model, *prompt, *prompts, *chat, *per;
+    const char *model, *prompt, *prompts, *chat, *per, *activations;
     double temperature, top_p, repetition_penalty, timeout;
     long max_tokens, seed, threads;
     uint64_t max_memory;
-    bool specials, stream, text, grounded, keep_loops, no_times;
-} options = {.per = "page", .top_p = 1, .repetition_penalty = 1};
+    bool specials, stream, text, grounded, keep_loops, no_times, int8;
+} options = {.per = "page", .activations = "f32", .top_p = 1, .repetition_penalty = 1};
 
 static const cli_option option_table[] = {
     {"model", 'm', CLI_STRING, &options.model, "DIR", "model folder (default: the embedded model)", 0, 0},
@@ -54,6 +54,7 @@ static const cli_option option_table[] = {
     {"stream", 0, CLI_FLAG, &options.stream, NULL, "show text as it comes", 0, 0},
     {"text", 0, CLI_FLAG, &options.text, NULL, "print the answers alone", 0, 0},
     {"threads", 0, CLI_INT, &options.threads, "N", "threads; 0: one per processor (default)", 0, 4096},
+    CLI_ACTIVATIONS(&options.activations),
     {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
      "limit of the working memory, weights not counted", 0, 0},
     CLI_CACHE,
@@ -542,7 +543,8 @@ static int read_questions(asker *a, dsvl_error *err)
 
 static int open_model(asker *a, dsvl_error *err)
 {
-    const dsvl_options model_options = {.threads = (int)options.threads, .max_memory = options.max_memory};
+    const dsvl_options model_options = {
+        .threads = (int)options.threads, .max_memory = options.max_memory, .int8 = options.int8};
     a->model = cli_model_open(options.model, DSVL_PART_DECODER | DSVL_PART_TOKENIZER, &model_options, err);
     /* What --stream has shown cannot be taken back, so its answers may differ. */
     if (a->model && !options.stream) a->store = cli_cache_open();
@@ -560,7 +562,7 @@ static int check_usage(void)
         return cli_usage("--per takes page or document, not \"%s\"", options.per);
     if (document && options.chat)
         return cli_usage("--per document does not go with --chat: the conversation places the images");
-    return 0;
+    return cli_activations(options.activations, &options.int8) ? 0 : CLI_USAGE;
 }
 
 int main(int argc, char **argv)

@@ -46,6 +46,8 @@ static const struct option_route {
     {"per", 0, TILE | ANSWER, "page|document", "ask of every page, or of all pages together"},
     {"threads", 0, ENCODE | ANSWER, "N", "threads (default: one per processor)"},
     {"max-memory", 0, ALL, "SIZE", "working memory of each stage"},
+    {"activations", 0, ENCODE | ANSWER, "TYPE",
+     "f32 (default) or int8: faster on quantized models, with a loss"},
     {"batch", 0, ENCODE, "TILES", "tiles to gather before encoding"},
     {"cache", 0, ENCODE | ANSWER, "DIR", "keep embeddings and answers here, and take them from here"},
     {"cache-size", 0, ENCODE | ANSWER, "SIZE", "limit of the cache (default 4G)"},

@@ -13,9 +13,6 @@
 #define MOST_ROWS 14 /* with one digit: 28 sums */
 #define EXACT_ROWS 4 /* with three: 24 */
 #define MOST_DIGITS 3
-#ifndef FETCH
-#define FETCH 8192 /* bytes of weights ahead of use */
-#endif
 
 #include "kernels/simd_int8.h"
 

@@ -40,6 +40,7 @@ static bool make_key(const dsvl_asked *asked, char key[65])
     add_number(&hash, s->seed);
     add_number(&hash, s->keep_loops != 0);
     add_number(&hash, asked->max_tokens);
+    add_number(&hash, asked->model->options.int8 != 0);
     for (size_t i = 0; i < g->count; i++) {
         if (!g->images[i].embeddings) return false;
         add_array(&hash, g->images[i].embeddings, g->images[i].tokens * width * sizeof(float));

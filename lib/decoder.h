@@ -121,6 +121,7 @@ typedef struct dsvl_pass {
     dsvl_work work;
     dsvl_expanded expanded;
     bool expand;   /* this feed is images: attend to expanded keys */
+    bool int8;     /* likewise: round activations to 8 bits */
     float *last;   /* [width]: the stream after the last layer, last row fed */
     float *logits; /* [vocab] */
     bool has_last, has_logits;

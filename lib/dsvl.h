@@ -56,6 +56,8 @@ enum {
 typedef struct dsvl_options {
     int threads;         /* 0: one per online processor; results do not depend on it */
     uint64_t max_memory; /* bytes of working memory, 0: no limit of our own */
+    int int8; /* non-zero: where tiles are encoded and embeddings are fed, the inputs of products with
+                 quantized weights are rounded to 8 bits; the model must have such weights */
 } dsvl_options;
 
 /* Open a Hugging Face folder (config.json, processor_config.json, of DeepSeek-VL preprocessor_config.json,

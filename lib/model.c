@@ -108,6 +108,13 @@ dsvl_model *dsvl_model_open(const char *folder, unsigned parts, const dsvl_optio
         dsvl_config_match(&m->config, &m->processor, folder, err)) {
         goto fail;
     }
+    if (m->options.int8 && m->config.quantization.bits == 0) {
+        dsvl_fail(err, DSVL_E_USAGE,
+                  "%s: activations of 8 bits need weights of 8 or 4 bits: make such a model with dsvl-model "
+                  "quantize",
+                  folder);
+        goto fail;
+    }
     if (parts & DSVL_PART_TOKENIZER) {
         m->tokenizer = dsvl_tokenizer_open(folder, err);
         if (!m->tokenizer || dsvl_chat_read_ends(m, err)) goto fail;
@@ -287,6 +294,7 @@ int dsvl_encode_tiles(const dsvl_model *m, const uint8_t *tiles, int n, float *f
         dsvl_fail_memory(err, 0);
         goto out;
     }
+    kern_context_int8(context, m->options.int8 != 0);
     pass = tiles_per_pass(m, kern_context_threads(context), n, err);
     if (pass < 0) goto out;
     tower = dsvl_alloc((size_t)pass * floats, sizeof *tower);

@@ -193,7 +193,10 @@ static int run_chunk(dsvl_session *session, size_t n, size_t past, dsvl_error *e
     dsvl_pass *pass = session->pass;
     const dsvl_decoder_config *c = &session->decoder->config;
     size_t width = (size_t)c->width, vocab = (size_t)c->vocab;
-    if (dsvl_decoder_run(session->decoder, pass, n, past, err)) return -1;
+    kern_context_int8(pass->kern, pass->int8);
+    int status = dsvl_decoder_run(session->decoder, pass, n, past, err);
+    kern_context_int8(pass->kern, false);
+    if (status) return -1;
     memcpy(pass->last, pass->work.hidden + (n - 1) * width, width * sizeof(float));
     if (!pass->probe) return 0;
 
@@ -223,6 +226,7 @@ static int feed(dsvl_session *session, const int32_t *ids, const float *embeddin
     /* Images come in thousands of rows; text in tens. The choice is by kind, not by number: so the bits of a
      * row do not depend on how a conversation was cut into feeds. */
     pass->expand = !ids && decoder->config.mla;
+    pass->int8 = !ids && session->model->options.int8;
     if (make_room(session, n, &chunk, err)) return -1;
     pass->has_last = pass->has_logits = false;
     for (size_t done = 0; done < n; done += chunk) {

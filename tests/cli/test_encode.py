@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """dsvl-encode as a program: the same numbers as the published code, records in order, batches that change nothing,
 identical tiles encoded once, and failures that stay with their page."""
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -99,6 +101,41 @@ def test_identical_tiles_are_encoded_once():
     assert np.array_equal(alone[:side * (side + 1)], local)
     assert not np.array_equal(alone[:side * (side + 1)], out[2][1]["embeddings"][:side * (side + 1)])
     assert encode(data)[1] == ""
+
+
+def cosine(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
+
+
+def test_activations_of_8_bits():
+    """The embedded model quantized, on a drawn page: near the float one, other bits, the same for any batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        packed = Path(folder) / "nano"
+        nano = HERE.parents[1] / "models" / "nano"
+        subprocess.run(["dsvl-model", "quantize", "--quiet", "--bits", "8", nano, packed], check=True)
+        pages = subprocess.run(["dsvl-rasterize", "--pages", "1", "--dpi", "60", HERE.parent / "data" / "report.pdf"],
+                               stdout=subprocess.PIPE, check=True).stdout
+        data = subprocess.run(["dsvl-tile", "-m", packed], input=pages, stdout=subprocess.PIPE, check=True).stdout
+        wide = encode(data, model=packed)[0][0][1]["embeddings"]
+        (facts, tensors), *_ = encode(data, "--activations", "int8", model=packed)[0]
+        assert "--activations=int8" in facts["made_by"]
+        near = cosine(wide, tensors["embeddings"])
+        assert 0.999 <= near < 1 - 1e-9, near
+        for options in (["--batch", 1, "--threads", 1], ["--batch", 3, "--threads", 3]):
+            again = encode(data, "--activations=int8", *options, model=packed)[0][0][1]["embeddings"]
+            assert again.tobytes() == tensors["embeddings"].tobytes(), options
+        cache = ["--cache", Path(folder) / "cache"]
+        for options, want in (([], wide), (["--activations", "int8"], tensors["embeddings"])) * 2:
+            got = encode(data, *options, *cache, model=packed)[0][0][1]["embeddings"]
+            assert got.tobytes() == want.tobytes(), options
+        page_ = subprocess.run(["dsvl-encode", "-m", packed], input=data, stdout=subprocess.PIPE, check=True).stdout
+        odds = [json.loads(subprocess.run(["dsvl-answer", "-m", packed, "-p", "Read the text.", "--max-tokens", "4",
+                                           f"--activations={kind}"], input=page_, stdout=subprocess.PIPE,
+                                          check=True).stdout)["mean_logprob"] for kind in ("f32", "int8")]
+        assert 0 < abs(odds[0] - odds[1]) < 0.1, odds
+    assert "need weights of 8 or 4 bits" in encode(b"", "--activations", "int8", status=2)[1]
+    assert "f32 or int8" in encode(b"", "--activations", "int4", status=2)[1]
 
 
 def test_bf16():
