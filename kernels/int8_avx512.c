@@ -87,7 +87,8 @@ VEC void dot(__m512i *sum, __m512i q, __m512i x)
 }
 
 /* The sums of a panel of m rows and a block; with few rows and two steps to a line each step has sums of its
- * own, lest one waits for the other. */
+ * own, lest one waits for the other, and those of the upper four bits stay where they are, so that these need
+ * not be shifted. */
 typedef __m512i block_sums[2][MOST_ROWS][MOST_DIGITS * HALVES];
 
 /* Sums begin at what the offset of the weights adds. */
@@ -107,7 +108,7 @@ VEC void add_line(block_sums s, const unsigned char *w, const int8_t *a, const i
                   const int apart, const kern_dtype dtype)
 {
     const __m512i flip = _mm512_set1_epi8((char)0x80), mask = _mm512_set1_epi8(15),
-                  eight = _mm512_set1_epi8(8);
+                  eight = _mm512_set1_epi8(8), high = _mm512_set1_epi8((char)0xf0);
     const int parts = dtype == KERN_Q4 ? 2 : 1; /* steps of four q */
     __m512i q[2][HALVES];
 #pragma GCC unroll 2
@@ -117,8 +118,10 @@ VEC void add_line(block_sums s, const unsigned char *w, const int8_t *a, const i
         if (dtype == KERN_Q8) q[0][h] = _mm512_xor_si512(line, flip);
         /* (line & mask) ^ eight */
         if (dtype == KERN_Q4) q[0][h] = _mm512_ternarylogic_epi32(line, mask, eight, 0x6a);
-        if (dtype == KERN_Q4)
+        if (dtype == KERN_Q4 && apart == 1)
             q[1][h] = _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), mask, eight, 0x6a);
+        if (dtype == KERN_Q4 && apart > 1) /* 16 times as much */
+            q[1][h] = _mm512_ternarylogic_epi32(line, high, flip, 0x6a);
     }
 #pragma GCC unroll 2
     for (int p = 0; p < parts; p++)
@@ -156,7 +159,7 @@ VEC void tile_blocks(const kern_int8_block *g, const int m, const int digits, co
                 if (apart > 1)
 #pragma GCC unroll 3
                     for (int d = h; d < digits * HALVES; d += HALVES)
-                        s[0][i][d] = _mm512_add_epi32(s[0][i][d], s[1][i][d]);
+                        s[0][i][d] = _mm512_add_epi32(s[0][i][d], _mm512_srai_epi32(s[1][i][d], 4));
                 const v16 sum = join_digits(&s[0][i][h], digits, digits > 1 ? g->scale[b * m + i] : 1);
                 v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
             }
