@@ -20,7 +20,7 @@ FEW = {(1, 1): 5, (2, 1): 3, (1, 2): 1.5, (3, 1): 1.5, (2, 2): 1}
 # the shapes in which dsvl-regions cuts pages: strips of text, tables, charts
 MANY = {(1, 1): 3, (2, 1): 4, (1, 2): 1.5, (3, 1): 3, (2, 2): 2, (4, 1): 1.5, (5, 1): 1, (3, 2): .7, (4, 2): .4}
 SHEETS = {(1, 1): 4, (2, 1): 4, (3, 1): 4, (4, 1): 3, (5, 1): 3}
-SET = {"sheet": 60, "rows": 25, "chart": 3, "text": 5, "table": 5, "blank": 2}
+SET = {"sheet": 42, "rows": 42, "chart": 10, "text": 2, "table": 2, "blank": 2}
 FIRST = {"text": 75, "table": 16, "chart": 6, "blank": 1, "locate": 2}
 NEXT = {"text": 47, "table": 27, "markdown": 5, "chart": 12, "blank": 3, "locate": 6}
 
@@ -35,7 +35,8 @@ STAGES = {
     "reader": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
                          "heads.next", "heads.row", "heads.column"), grids=MANY, tower=0., dense=0., lr=1.2e-3, batch=14, mix=NEXT),
     "sheets": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
-                         "heads.next", "heads.row", "heads.column"), grids=SHEETS, tower=0., dense=0., lr=5e-4, batch=14, mix=SET),
+                         "heads.next", "heads.row", "heads.column"), grids=SHEETS, tower=0., dense=0., patch=1., lr=5e-4, batch=14,
+                   mix=SET),
     "joint": dict(what=("",), grids=FEW, tower=.2, dense=.5, lr=8e-4, batch=8, mix=None),
     "tiles": dict(what=("",), grids=MANY, tower=.2, dense=.3, lr=6e-4, batch=10, mix=None),
 }
@@ -214,7 +215,7 @@ def sample_step(model, heads, stage, batch, early):
     le = e.view(b, n, *e.shape[1:])[:, local:].reshape(b * tw * th, *e.shape[1:])
     patch = heads.patch(F.layer_norm(le, le.shape[-1:]))
     loss_patch = dense_loss(patch, tokens)
-    loss = loss + .3 * loss_patch
+    loss = loss + stage.get("patch", .3) * loss_patch
     log["patch"] = loss_patch.item()
     right = {"patch": dense_right(patch.detach(), tokens)}
     if stage["dense"]:
