@@ -74,7 +74,7 @@ static void settle(void *user, int profile)
 {
     rasterize_jail *jail = user;
     uint64_t seconds = (uint64_t)jail->job.limits.document_seconds + 60; /* the program looks at finer ones */
-    if (dsvl_page_channel_settle(jail->channel)) {
+    if (dsvl_page_channel_settle(jail->channel, profile != PICTURE)) {
         dsvl_fail_memory(&jail->closed, 0);
         return;
     }

@@ -29,8 +29,9 @@ struct dsvl_launcher {
 };
 
 typedef struct command {
-    pid_t end;   /* kill this process and wait for it; 0: */
+    pid_t end;   /* kill this process; 0: */
     int profile; /* fork one of this profile */
+    bool status; /* wait for the process that is killed, and say how it ended */
 } command;
 
 typedef struct answer {
@@ -136,12 +137,21 @@ static answer fork_process(const dsvl_launch *launch, int profile, int *socket)
     return a;
 }
 
-static answer end_process(pid_t process)
+static void wait_for(pid_t process, int *status)
 {
-    answer a = {.process = process};
-    kill(process, SIGKILL); /* one that has ended by itself keeps its status */
-    while (waitpid(process, &a.status, 0) < 0 && errno == EINTR) {
+    while (process && waitpid(process, status, 0) < 0 && errno == EINTR) {
     }
+}
+
+/* *dying: a process that was killed and is not waited for yet: its end takes as long as the next one's
+ * beginning, which need not wait for it. */
+static answer end_process(const command *c, pid_t *dying)
+{
+    answer a = {.process = c->end};
+    kill(c->end, SIGKILL); /* one that has ended by itself keeps its status */
+    wait_for(*dying, NULL);
+    *dying = c->status ? 0 : c->end;
+    if (c->status) wait_for(c->end, &a.status);
     return a;
 }
 
@@ -156,9 +166,10 @@ static _Noreturn void run_launcher(const dsvl_launch *launch, int commands, int 
                 dup2(nothing, STDOUT_FILENO) >= 0 && dup2(own, COMMANDS) >= 0;
     closefrom(COMMANDS + 1);
     command c;
+    pid_t dying = 0;
     while (well && recv(COMMANDS, &c, sizeof c, 0) == sizeof c) {
         int socket = -1;
-        answer a = c.end ? end_process(c.end) : fork_process(launch, c.profile, &socket);
+        answer a = c.end ? end_process(&c, &dying) : fork_process(launch, c.profile, &socket);
         well = send_message(COMMANDS, &a, sizeof a, &socket, socket >= 0) == 0;
         if (socket >= 0) close(socket);
     }
@@ -231,7 +242,7 @@ static int ask_for_process(dsvl_launcher *l, int profile, dsvl_error *err)
 {
     l->forking = true;
     l->profile = profile;
-    return send_command(l, (command){0, profile}, err);
+    return send_command(l, (command){.profile = profile}, err);
 }
 
 int dsvl_launcher_ask(dsvl_launcher *launcher, int profile, dsvl_error *err)
@@ -251,7 +262,7 @@ static int need_process(dsvl_launcher *l, int profile, dsvl_error *err)
         if (l->ready) {
             close(l->work);
             l->work = -1;
-            if (send_command(l, (command){l->ready, 0}, err)) return -1;
+            if (send_command(l, (command){.end = l->ready}, err)) return -1;
             l->ready = 0;
         }
         if (ask_for_process(l, profile, err)) return -1;
@@ -309,7 +320,7 @@ int dsvl_launcher_end(dsvl_launcher *launcher, dsvl_launch_end *end, dsvl_error 
     /* At once: what it could still do would be done to the next document. It is a child until the command
      * comes. */
     if (!end) kill(process, SIGKILL);
-    if (send_command(launcher, (command){process, 0}, err)) return -1;
+    if (send_command(launcher, (command){.end = process, .status = end != NULL}, err)) return -1;
     if (!end) return 0;
     while (a.forked || a.process != process) {
         dsvl_error other = {0}; /* a fork ahead that failed is tried again when it is needed */

@@ -82,14 +82,14 @@ void dsvl_page_channel_free(dsvl_page_channel *channel)
 
 /* ---- sending ---- */
 
-int dsvl_page_channel_settle(dsvl_page_channel *channel)
+int dsvl_page_channel_settle(dsvl_page_channel *channel, bool canvas)
 {
     size_t usual = atomic_load(&head(channel)->usual);
     channel->pool = dsvl_page_pool_new();
     if (!channel->pool) return -1;
     if (usual == 0 || usual > SLOT_KEPT) return 0;
-    dsvl_pixels_populate(slot(channel, 0), usual, true); /* most documents have one page */
-    dsvl_page_pool_warm(channel->pool, usual / 3 * 4);   /* a canvas has four bytes a pixel */
+    dsvl_pixels_populate(slot(channel, 0), usual, true);           /* most documents have one page */
+    if (canvas) dsvl_page_pool_warm(channel->pool, usual / 3 * 4); /* a canvas has four bytes a pixel */
     return 0;
 }
 

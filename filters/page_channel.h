@@ -16,8 +16,9 @@ void dsvl_page_channel_free(dsvl_page_channel *channel); /* NULL-safe */
 
 /* ---- the process that draws ---- */
 
-/* Have as much memory as the last page needed, before there is a document. 0 or -1. */
-int dsvl_page_channel_settle(dsvl_page_channel *channel);
+/* Have as much memory as the last page needed, before there is a document; and for a canvas to draw it on. 0
+ * or -1. */
+int dsvl_page_channel_settle(dsvl_page_channel *channel, bool canvas);
 
 /* Begin to send into a descriptor, which is borrowed. */
 int dsvl_page_channel_send(dsvl_page_channel *channel, int output, dsvl_error *err);
