@@ -74,8 +74,12 @@ static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout
     dsvl_tile_plan plan;
     char name[256], type[64] = "type of a size that is not known";
     double em = INFINITY, any = INFINITY;
-    *needed = true; /* a blank page needs no model, and lines set anew are not to be had whole */
-    if (layout->count == 0 || c->wish.pitch) return 0;
+    *needed = true; /* a blank page needs no model */
+    if (layout->count == 0) return 0;
+    if (c->wish.pitch) {
+        cli_note("%s: the model reads lines that are set anew: cut up", dsvl_record_place(page, name));
+        return 0;
+    }
     if (dsvl_tiling_plan(&plan, &c->processor, picture->width, picture->height, true, err)) return -1;
     for (size_t i = 0; i < layout->count; i++) {
         any = fmin(any, layout->parts[i].em);

@@ -36,11 +36,22 @@ def overlap(a, b):
 
 
 TABLE, CHART = (72, 190, 472, 370), (72, 110, 432, 323)  # as make_report.py draws them; the chart with its labels
+def model(folder, pitch):
+    """The embedded model's configuration, with or without a wish for lines set anew."""
+    config = json.load(open('models/nano/config.json'))
+    for key in ('dsvl_line_pitch_px', 'dsvl_region_tiles'):
+        config.pop(key, None)
+    json.dump({**config, **({'dsvl_line_pitch_px': pitch} if pitch else {})}, open(folder + '/config.json', 'w'))
+    shutil.copy('models/nano/processor_config.json', folder)
+
+
+plain = tempfile.TemporaryDirectory()
+model(plain.name, 0)
 candidates = {tuple(c) for c in json.load(open('models/nano/processor_config.json'))['candidate_resolutions']}
 for layer in ([], ['--no-text-layer']):
     page = run('dsvl-rasterize', '--dpi', '216', *layer, 'tests/data/report.pdf')
-    stream = run('dsvl-regions', data=page)
-    again = run('dsvl-regions', data=page)
+    stream = run('dsvl-regions', '-m', plain.name, data=page)
+    again = run('dsvl-regions', '-m', plain.name, data=page)
     timeless = [[({k: v for k, v in f.items() if k != 'seconds'}, t) for f, t in records(s)] for s in (stream, again)]
     assert timeless[0] == timeless[1], 'not deterministic'
     found = [(f, t) for f, t in records(stream) if f['dsvl.kind'] == 'region']
@@ -78,10 +89,7 @@ assert run('dsvl-regions', data=tiles) == tiles
 # and right as poppler's own words of that line say.
 PITCH = 32
 with tempfile.TemporaryDirectory() as folder:
-    for name in ('config.json', 'processor_config.json'):
-        shutil.copy('models/nano/' + name, folder)
-    config = json.load(open(folder + '/config.json'))
-    json.dump({**config, 'dsvl_line_pitch_px': PITCH}, open(folder + '/config.json', 'w'))
+    model(folder, PITCH)
     page = run('dsvl-rasterize', '--dpi', '180', 'tests/data/report.pdf', 'tests/eval/pages/text-html-2.pdf')
     stream = run('dsvl-regions', '-m', folder, data=page)
     asked = [f for f, _ in records(run('dsvl-regions', '-m', folder, '--if-needed', data=page))]
