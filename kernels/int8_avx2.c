@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantized weights times 8-bit activations with AVX2: pairs of 16-bit products. (Its products of bytes
- * saturate when two neighbours are large, so activations would lose a bit.) Weights enter as 256 q, which a
- * shuffle gives; a sum of 128 products still fits 32 bits. */
+/* Quantized weights times 8-bit activations with AVX2. Weights of 8 bits: pairs of 16-bit products. (Its
+ * products of bytes saturate when two neighbours are large, so activations would lose a bit.) They enter as
+ * 256 q, which a shuffle gives; a sum of 128 products still fits 32 bits. Weights of 4 bits enter as q + 8,
+ * and of their products of bytes a sum of 16 still fits 16 bits. */
 #if defined(__x86_64__)
 #include <math.h>
 #include <string.h>
@@ -92,17 +93,106 @@ static void int8_multiply(const kern_int8_block *g)
     tiles[g->rows / 2 + (g->rows > 1 ? g->rows % 2 : 0)](g);
 }
 
-static void int8_widen(unsigned char *low, unsigned char *high, const unsigned char *line)
+/* ---- weights of 4 bits ------------------------------------------------------------------------------- */
+
+#define MR_Q4 4
+
+/* Activations as bytes: [k/4][rows][4]; offset [blocks][rows]: what q + 8 adds, negative. */
+static void pack_bytes(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group)
 {
-    const __m256i mask = _mm256_set1_epi8(15), sign = _mm256_set1_epi8(8);
-    for (int i = 0; i < 64; i += 32) {
-        const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(line + i));
-        const __m256i a = _mm256_and_si256(x, mask), b = _mm256_and_si256(_mm256_srli_epi16(x, 4), mask);
-        _mm256_storeu_si256((__m256i *)(void *)(low + i), _mm256_sub_epi8(_mm256_xor_si256(a, sign), sign));
-        _mm256_storeu_si256((__m256i *)(void *)(high + i), _mm256_sub_epi8(_mm256_xor_si256(b, sign), sign));
+    const int64_t rows = kern_int8_held(x->rows), step = 4 * rows, blocks = (x->cols + group - 1) / group;
+    memset(to, 0, (size_t)(rows * blocks * group));
+    memset(offset, 0, (size_t)(rows * blocks) * sizeof *offset);
+    for (int64_t i = 0; i < x->rows; i++) {
+        const float *row = row_of(x, i);
+        float inverse;
+        scale[i] = kern_int8_scale(row_largest(row, x->cols), &inverse);
+        for (int64_t k = 0; k < x->cols; k += 16) {
+            const v16 v = v16_mul(load_upto(row + k, x->cols - k), v16_set1(inverse));
+            int32_t q[16];
+            _mm256_storeu_si256((__m256i *)(void *)q, _mm256_cvtps_epi32(v.a));
+            _mm256_storeu_si256((__m256i *)(void *)(q + 8), _mm256_cvtps_epi32(v.b));
+            for (int64_t e = 0; e < 16 && k + e < x->cols; e++) {
+                to[(k + e) / 4 * step + 4 * i + e % 4] = (int8_t)q[e];
+                offset[k / group * rows + i] -= 8 * q[e];
+            }
+        }
     }
 }
 
-const kern_int8_table kern_int8_avx2 = {MR,          2,          1, false, false, int8_pack, int8_multiply,
-                                        int8_expand, int8_finish};
+VEC __m256i byte_quad(const int8_t *a)
+{
+    int32_t quad;
+    memcpy(&quad, a, sizeof quad);
+    return _mm256_set1_epi32(quad);
+}
+
+/* s [m][2] += 32 columns of sixteen outputs, times m rows. */
+VEC void add_lines(__m256i s[MR_Q4][2], const int m, const unsigned char *w, const int8_t *a)
+{
+    const __m256i mask = _mm256_set1_epi8(15), eight = _mm256_set1_epi8(8), ones = _mm256_set1_epi16(1);
+    __m256i sum[MR_Q4][2];
+#pragma GCC unroll 4
+    for (int i = 0; i < m; i++) sum[i][0] = sum[i][1] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (int line = 0; line < 4; line++, w += 64 * HALVES) {
+        const v64 q = v64_load(w);
+        __builtin_prefetch(w + FETCH, 0, 2);
+#pragma GCC unroll 2
+        for (int part = 0; part < 2; part++, a += 4 * m) {
+            const __m256i u = part ? _mm256_srli_epi16(q.a, 4) : q.a,
+                          v = part ? _mm256_srli_epi16(q.b, 4) : q.b;
+            const __m256i q0 = _mm256_xor_si256(_mm256_and_si256(u, mask), eight),
+                          q1 = _mm256_xor_si256(_mm256_and_si256(v, mask), eight);
+#pragma GCC unroll 4
+            for (int i = 0; i < m; i++) {
+                const __m256i x = byte_quad(a + 4 * i);
+                sum[i][0] = _mm256_add_epi16(sum[i][0], _mm256_maddubs_epi16(q0, x));
+                sum[i][1] = _mm256_add_epi16(sum[i][1], _mm256_maddubs_epi16(q1, x));
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) s[i][j] = _mm256_add_epi32(s[i][j], _mm256_madd_epi16(sum[i][j], ones));
+}
+
+VEC void narrow_half(const int m, const kern_int8_block *g, int64_t b, int64_t half)
+{
+    const unsigned char *block = g->block + b * g->block_bytes, *w = block + 2 * KERN_PANEL + 64 * half;
+    const int8_t *a = g->a + b * g->group * m;
+    __m256i s[MR_Q4][2];
+#pragma GCC unroll 4
+    for (int i = 0; i < m; i++) s[i][0] = s[i][1] = _mm256_set1_epi32(g->offset[b * m + i]);
+    for (int64_t k = 0; k < g->group; k += 32, w += 4 * 64 * HALVES, a += 32 * m) add_lines(s, m, w, a);
+    const v16 scale = v16_load_weight(block, KERN_F16, 16 * half);
+    const bool first = g->first && b == 0;
+#pragma GCC unroll 4
+    for (int i = 0; i < m; i++) {
+        float *at = g->t + i * g->ldt + 16 * half;
+        const v16 sum = v16_of(_mm256_cvtepi32_ps(s[i][0]), _mm256_cvtepi32_ps(s[i][1]));
+        v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
+    }
+}
+
+#define NARROW(m)                                                                                            \
+    static void narrow_##m(const kern_int8_block *g)                                                         \
+    {                                                                                                        \
+        for (int64_t b = 0; b < g->blocks; b++)                                                              \
+            for (int h = 0; h < HALVES; h++) narrow_half(m, g, b, h);                                        \
+    }
+NARROW(1)
+NARROW(2)
+NARROW(4)
+
+static void narrow_multiply(const kern_int8_block *g)
+{
+    (g->rows == 1 ? narrow_1 : g->rows == 2 ? narrow_2 : narrow_4)(g);
+}
+
+static const kern_int8_table narrow = {MR_Q4,           1,    1,           true, false, pack_bytes,
+                                       narrow_multiply, NULL, int8_finish, NULL};
+const kern_int8_table kern_int8_avx2 = {MR,   2,           1,      false, false, int8_pack, int8_multiply,
+                                        NULL, int8_finish, &narrow};
 #endif

@@ -223,8 +223,22 @@ static void int8_widen(unsigned char *low, unsigned char *high, const unsigned c
     _mm512_storeu_si512(high, _mm512_sub_epi8(_mm512_xor_si512(b, sign), sign));
 }
 
-const kern_int8_table kern_int8_avx512 = {MOST_ROWS,     1,           1,          true, false, int8_pack,
-                                          int8_multiply, int8_expand, int8_finish};
-const kern_int8_table kern_exact_avx512 = {EXACT_ROWS,     3,           3,          true, true, exact_pack,
-                                           exact_multiply, int8_expand, int8_finish};
+/* A block of KERN_Q4 as one of KERN_Q8. It is read from far memory, which the processor fetches ahead of use
+ * no further than to the end of a page. */
+static void int8_expand(unsigned char *to, const unsigned char *block, int64_t group)
+{
+    memcpy(to, block, 2 * KERN_PANEL);
+    to += 2 * KERN_PANEL;
+    block += 2 * KERN_PANEL;
+    for (int64_t k = 0; k < group; k += 8, to += 2 * 64 * HALVES)
+        for (int h = 0; h < HALVES; h++, block += 64) {
+            __builtin_prefetch(block + FETCH, 0, 2);
+            int8_widen(to + 64 * h, to + 64 * (h + HALVES), block);
+        }
+}
+
+const kern_int8_table kern_int8_avx512 = {MOST_ROWS,     1,           1,           true, false, int8_pack,
+                                          int8_multiply, int8_expand, int8_finish, NULL};
+const kern_int8_table kern_exact_avx512 = {EXACT_ROWS,     3,           3,           true, true, exact_pack,
+                                           exact_multiply, int8_expand, int8_finish, NULL};
 #endif

@@ -181,8 +181,10 @@ typedef struct kern_int8_table {
     /* scale: [rows] or [blocks][rows]; offset [blocks][rows][digits], for multiply. */
     void (*pack)(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group);
     void (*multiply)(const kern_int8_block *job);
-    void (*expand)(unsigned char *to, const unsigned char *block, int64_t group); /* KERN_Q4 to KERN_Q8 */
+    void (*expand)(unsigned char *to, const unsigned char *block,
+                   int64_t group); /* KERN_Q4 to KERN_Q8, or NULL: no need */
     void (*finish)(float *y, const float *t, float scale, const float *bias, int64_t cols);
+    const struct kern_int8_table *narrow; /* takes the place of this one where weights are KERN_Q4; or NULL */
 } kern_int8_table;
 
 /* For activations of 8 bits, or such as keep what f32 says; NULL: none, and f32 or plain C serves. */

@@ -145,9 +145,9 @@ static void multiply_task(const void *job, int64_t task, float *scratch)
     const int64_t first = task * j->panels, outputs = j->w->rows - first * KERN_PANEL;
     const int64_t panels = min64(j->panels, (outputs + KERN_PANEL - 1) / KERN_PANEL);
     const int64_t cols = min64(outputs, panels * KERN_PANEL), ldt = j->panels * KERN_PANEL;
-    const int64_t size = kern_block_bytes(KERN_Q8, j->w->group);
+    const int64_t size = t->expand ? kern_block_bytes(KERN_Q8, j->w->group) : j->block_bytes;
     const unsigned char *w = (const unsigned char *)j->w->data + first * j->blocks * j->block_bytes;
-    if (j->w->dtype == KERN_Q4) {
+    if (j->w->dtype == KERN_Q4 && t->expand) {
         unsigned char *wide = (unsigned char *)(scratch + t->mr * ldt);
         for (int64_t b = 0; b < panels * j->blocks; b++)
             t->expand(wide + b * size, w + b * j->block_bytes, j->w->group);
@@ -185,9 +185,15 @@ static void portable_task(const void *job, int64_t task, float *scratch)
                             min64(PORTABLE_OUTPUTS, j->w->rows - first));
 }
 
-static int8_job job_of(const kern_int8_table *table, const kern_product *p)
+static const kern_int8_table *table_for(const kern_int8_table *table, const kern_weight *w)
+{
+    return table && table->narrow && w->dtype == KERN_Q4 ? table->narrow : table;
+}
+
+static int8_job job_of(const kern_int8_table *any, const kern_product *p)
 {
     const kern_weight *w = p->w;
+    const kern_int8_table *table = table_for(any, w);
     int8_job j = {.table = table,
                   .left = {p->x, KERN_F32, p->index, w->cols, p->n, w->cols},
                   .w = w,
@@ -201,9 +207,10 @@ static int8_job job_of(const kern_int8_table *table, const kern_product *p)
     return j;
 }
 
-bool kern_int8_reads(const kern_int8_table *table, const kern_product *p)
+bool kern_int8_reads(const kern_int8_table *any, const kern_product *p)
 {
     const kern_dtype dtype = p->w->dtype;
+    const kern_int8_table *table = table_for(any, p->w);
     return table && (dtype == KERN_Q8 || (dtype == KERN_Q4 && table->nibbles)) && p->n > 0 &&
            p->n <= table->mr && p->w->rows > 0;
 }
@@ -213,7 +220,7 @@ static const int8_job *same_rows(const int8_list *list, const int8_job *j)
 {
     for (const int8_job *k = list->jobs; k < j; k++)
         if (k->left.data == j->left.data && k->left.index == j->left.index && k->left.rows == j->left.rows &&
-            k->left.cols == j->left.cols && k->w->group == j->w->group)
+            k->left.cols == j->left.cols && k->w->group == j->w->group && k->table == j->table)
             return k;
     return NULL;
 }
@@ -252,7 +259,8 @@ static int many_rows(kern_context *c, const int8_job *whole)
     const int64_t mr = j.table->mr, n = j.left.rows;
     j.panels = task_panels(c, &j);
     const int64_t most = LEFT_LIMIT / j.panel_bytes * mr, batch = min64(most < mr ? mr : most, n);
-    const int64_t wide = j.w->dtype == KERN_Q4 ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
+    const int64_t wide =
+        j.w->dtype == KERN_Q4 && j.table->expand ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
     if (kern_reserve(c, j.panels * (mr * KERN_PANEL + wide), (batch + mr - 1) / mr * (j.panel_bytes / 4)))
         return -1;
     j.packed = kern_shared(c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What int8_avx2.c and int8_avx512.c share; they define HALVES and int8_widen. */
+/* What int8_avx2.c and int8_avx512.c share. */
 #ifndef DSVL_KERNELS_SIMD_INT8_H
 #define DSVL_KERNELS_SIMD_INT8_H
 
@@ -43,22 +43,6 @@ static inline float exact_scale(float largest, float *inverse)
 }
 
 #define FETCH 8192 /* bytes of weights ahead of use */
-
-static void int8_widen(unsigned char *low, unsigned char *high, const unsigned char *line);
-
-/* A block of KERN_Q4 as one of KERN_Q8. It is read from far memory, which the processor fetches ahead of use
- * no further than to the end of a page. */
-static void int8_expand(unsigned char *to, const unsigned char *block, int64_t group)
-{
-    memcpy(to, block, 2 * KERN_PANEL);
-    to += 2 * KERN_PANEL;
-    block += 2 * KERN_PANEL;
-    for (int64_t k = 0; k < group; k += 8, to += 2 * 64 * HALVES)
-        for (int h = 0; h < HALVES; h++, block += 64) {
-            __builtin_prefetch(block + FETCH, 0, 2);
-            int8_widen(to + 64 * h, to + 64 * (h + HALVES), block);
-        }
-}
 
 static void int8_finish(float *y, const float *t, float scale, const float *bias, int64_t cols)
 {
