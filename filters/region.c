@@ -151,11 +151,11 @@ static const int *find_sheet(const plan *p, double width, double *zoom)
     return best;
 }
 
-/* Lines [first, first + count) as one region. */
-static int add_sheet(plan *p, const dsvl_part *part, const int *canvas, double zoom, size_t first,
-                     size_t count, dsvl_region *piece, dsvl_error *err)
+/* Lines of a sheet as one region. */
+static int add_sheet(plan *p, const dsvl_part *part, const int *canvas, double zoom, const dsvl_region *piece,
+                     dsvl_error *err)
 {
-    const dsvl_line *lines = p->out->lines + first;
+    const dsvl_line *lines = p->out->sheets[piece->sheet].lines + piece->line;
     dsvl_region r = *piece;
     r.kind = part->kind;
     r.zoom = zoom;
@@ -163,39 +163,49 @@ static int add_sheet(plan *p, const dsvl_part *part, const int *canvas, double z
     r.width = canvas[0];
     r.height = canvas[1];
     r.margin = SHEET_MARGIN;
-    r.line = first;
-    r.line_count = count;
     r.box[0] = part->box[0], r.box[2] = part->box[2];
-    r.box[1] = lines[0].top, r.box[3] = lines[count - 1].bottom;
+    r.box[1] = lines[0].top, r.box[3] = lines[r.line_count - 1].bottom;
     return append(p, &r, err);
+}
+
+/* Keep the sheet of a part. *found: it has one. */
+static int find_lines(plan *p, const dsvl_part *part, bool *found, dsvl_error *err)
+{
+    dsvl_regions *out = p->out;
+    void *block = out->sheets;
+    const bool room = dsvl_grow(&block, &out->sheet_capacity, out->sheet_count + 1, sizeof *out->sheets);
+    out->sheets = block;
+    if (!room) return dsvl_fail_memory(err, out->sheet_capacity * sizeof *out->sheets);
+    dsvl_sheet *sheet = &out->sheets[out->sheet_count++];
+    if (dsvl_sheet_find(sheet, part, p->page, err)) return -1;
+    *found = sheet->count > 0;
+    return 0;
 }
 
 /* Set the lines of a part anew, on as many sheets as they take; of a table each repeats the last row of the
  * one before. 1: done; 0: it is not made of single lines. */
 static int add_sheets(plan *p, const dsvl_part *part, dsvl_error *err)
 {
-    dsvl_regions *out = p->out;
-    dsvl_line *lines;
-    size_t count, first = out->line_count;
-    double zoom = SHEET_EM * out->pitch / part->em;
-    const int *canvas = find_sheet(p, part->box[2] - part->box[0], &zoom);
-    if (!canvas || part->kind == DSVL_PART_FIGURE) return 0;
-    if (dsvl_sheet_lines(&lines, &count, part, p->page, err)) return -1;
-    void *block = out->lines;
-    bool room = dsvl_grow(&block, &out->line_capacity, first + count, sizeof *lines);
-    out->lines = block;
-    if (room && count) memcpy(out->lines + first, lines, count * sizeof *lines);
-    dsvl_dealloc(lines);
-    if (!room) return dsvl_fail_memory(err, count * sizeof *lines);
-    out->line_count += count;
-    const size_t rows = (size_t)(canvas[1] / out->pitch), shared = part->kind == DSVL_PART_TABLE && rows > 1;
-    if (count == 0) return 0;
-    const size_t pieces = count <= rows ? 1 : 1 + (count - rows + rows - shared - 1) / (rows - shared);
+    bool found = false;
+    if (part->kind == DSVL_PART_FIGURE) return 0;
+    if (find_lines(p, part, &found, err)) return -1;
+    if (!found) return 0;
+    const size_t index = p->out->sheet_count - 1, count = p->out->sheets[index].count;
+    double zoom = SHEET_EM * p->out->pitch / part->em;
+    const int *canvas = find_sheet(p, dsvl_sheet_width(&p->out->sheets[index]), &zoom);
+    if (!canvas) return 0;
+    const size_t rows = (size_t)(canvas[1] / p->out->pitch),
+                 shared = part->kind == DSVL_PART_TABLE && rows > 1;
+    const size_t pieces = count <= rows ? 1 : 1 + (count - shared - 1) / (rows - shared);
     for (size_t k = 0; k < pieces; k++) {
         const size_t begin = k * (rows - shared), left = count - begin;
-        dsvl_region piece = {.part = (int)k + 1, .parts = (int)pieces, .overlap = k ? (int)shared : 0};
-        if (add_sheet(p, part, canvas, zoom, first + begin, left < rows ? left : rows, &piece, err))
-            return -1;
+        const dsvl_region piece = {.part = (int)k + 1,
+                                   .parts = (int)pieces,
+                                   .overlap = k ? (int)shared : 0,
+                                   .sheet = index,
+                                   .line = begin,
+                                   .line_count = left < rows ? left : rows};
+        if (add_sheet(p, part, canvas, zoom, &piece, err)) return -1;
     }
     return 1;
 }
@@ -397,7 +407,8 @@ int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, const ds
 void dsvl_regions_free(dsvl_regions *regions)
 {
     dsvl_dealloc(regions->data);
-    dsvl_dealloc(regions->lines);
+    for (size_t i = 0; i < regions->sheet_count; i++) dsvl_sheet_free(&regions->sheets[i]);
+    dsvl_dealloc(regions->sheets);
     memset(regions, 0, sizeof *regions);
 }
 
@@ -409,8 +420,8 @@ int dsvl_region_draw(dsvl_tensor *pixels, const dsvl_region *r, const dsvl_regio
     uint8_t *data = pixels->data;
     for (size_t i = 0; i < pixels->nbytes; i += 3) memcpy(data + i, paper, 3);
     if (r->line_count) {
-        if (dsvl_sheet_draw(data, (size_t)r->width * 3, r->width, regions->lines + r->line, r->line_count,
-                            regions->pitch, r->margin, r->zoom, source, err) == 0)
+        if (dsvl_sheet_draw(data, (size_t)r->width * 3, r->width, &regions->sheets[r->sheet], r->line,
+                            r->line_count, regions->pitch, r->margin, r->zoom, source, err) == 0)
             return 0;
         dsvl_tensor_free(pixels);
         return -1;

@@ -12,22 +12,22 @@
 
 typedef struct dsvl_region {
     dsvl_part_kind kind;
-    int part, parts;               /* of a table or text that is cut: from 1, and how many */
-    int overlap;                   /* rows that it shares with the part before */
-    double box[4];                 /* x0 y0 x1 y1 on the page, pixels */
-    double zoom;                   /* pixels of the region to one of the page */
-    double em;                     /* type size in pixels of the region */
-    int width, height;             /* canvas: one of the processor's candidate resolutions */
-    int margin;                    /* left of and above the page's pixels, in pixels of the region */
-    int inner_width, inner_height; /* what the page's pixels take of the canvas */
-    size_t line, line_count;       /* a sheet: its lines in dsvl_regions; else 0 of them */
+    int part, parts;                /* of a table or text that is cut: from 1, and how many */
+    int overlap;                    /* rows that it shares with the part before */
+    double box[4];                  /* x0 y0 x1 y1 on the page, pixels */
+    double zoom;                    /* pixels of the region to one of the page */
+    double em;                      /* type size in pixels of the region */
+    int width, height;              /* canvas: one of the processor's candidate resolutions */
+    int margin;                     /* left of and above the page's pixels, in pixels of the region */
+    int inner_width, inner_height;  /* what the page's pixels take of the canvas */
+    size_t sheet, line, line_count; /* of a sheet of dsvl_regions these lines; else 0 of them */
 } dsvl_region;
 
 typedef struct dsvl_regions {
     dsvl_region *data; /* in reading order */
     size_t count;
-    dsvl_line *lines; /* of all sheets */
-    size_t line_count, line_capacity;
+    dsvl_sheet *sheets;
+    size_t sheet_count, sheet_capacity;
     int pitch; /* of sheets: from one line to the next, pixels; 0: there are none */
 } dsvl_regions;
 

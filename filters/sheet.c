@@ -18,6 +18,8 @@ static const double FRAME = 0.5;
 static const double RULE = 0.6;
 /* Of the height: a column of pixels with more ink is one, too. */
 static const double UPRIGHT = 0.9;
+/* In em: more than this that is empty from top to bottom of a table is cut out. */
+static const double GAP = 1.3;
 /* Of the ink of a strip: so much above and below its type may be dirt. */
 static const double DIRT = 0.01;
 
@@ -64,7 +66,6 @@ static void measure(profile *s, const dsvl_picture *page)
 /* Where the type of a strip begins and ends. False: it is empty. */
 static bool find_ink(dsvl_line *line, const dsvl_picture *page, profile *s)
 {
-    s->x0 = (int)fmax(line->x0, 0), s->x1 = (int)fmin(ceil(line->x1), page->width);
     s->y0 = (int)fmax(line->top, 0), s->y1 = (int)fmin(ceil(line->bottom), page->height);
     if (s->x0 >= s->x1 || s->y0 >= s->y1) return false;
     measure(s, page);
@@ -93,84 +94,162 @@ static double find_valley(const dsvl_line *line, const profile *s, double em)
     return best && rows[best - first] < VALLEY * mean ? best + 0.5 : 0;
 }
 
-typedef struct line_list {
-    dsvl_line *data;
-    size_t count, capacity;
-    profile profile; /* scratch: of the page's size */
-} line_list;
+/* Note which columns of pixels a line has type in. */
+static void note_columns(const dsvl_line *line, const dsvl_picture *page, const profile *s, uint8_t *used)
+{
+    enum { CONTRAST = 48 };
+    const int paper = ground(page, s->x0, s->y0, s->x1, s->y1);
+    for (int y = (int)line->ink[0]; y < (int)line->ink[1]; y++) {
+        if (s->rows[y - s->y0] == 0) continue; /* a rule, or nothing */
+        for (int x = s->x0; x < s->x1; x++)
+            used[x] |= s->columns[x - s->x0] < UPRIGHT * (s->y1 - s->y0) &&
+                       abs(luminance(page, x, y) - paper) > CONTRAST;
+    }
+}
+
+typedef struct finder {
+    dsvl_sheet *sheet;
+    const dsvl_part *part;
+    const dsvl_picture *page;
+    profile profile;
+    uint8_t *used; /* [width of the page] */
+} finder;
 
 /* Add a strip, or the lines of text in it. 1: done; 0: it is no single line; -1: memory. */
-static int add_strip(line_list *to, dsvl_line line, const dsvl_part *part, const dsvl_picture *page)
+static int add_strip(finder *f, dsvl_line line)
 {
-    while (find_ink(&line, page, &to->profile)) {
-        const bool single = line.ink[1] - line.ink[0] <= HIGHEST * part->em;
-        const bool text = part->kind == DSVL_PART_TEXT;
-        const double valley = single || !text ? 0 : find_valley(&line, &to->profile, part->em);
+    while (find_ink(&line, f->page, &f->profile)) {
+        const double em = f->part->em;
+        const bool single = line.ink[1] - line.ink[0] <= HIGHEST * em, text = f->part->kind == DSVL_PART_TEXT;
+        const double valley = single || !text ? 0 : find_valley(&line, &f->profile, em);
         dsvl_line rest = line;
-        void *block = to->data;
+        void *block = f->sheet->lines;
         if (valley > 0) {
             rest.bottom = line.top = valley;
-            const int status = add_strip(to, rest, part, page);
+            const int status = add_strip(f, rest);
             if (status != 1) return status;
             continue;
         }
         if (!single) return 0;
-        const bool room = dsvl_grow(&block, &to->capacity, to->count + 1, sizeof line);
-        to->data = block;
+        const bool room = dsvl_grow(&block, &f->sheet->capacity, f->sheet->count + 1, sizeof line);
+        f->sheet->lines = block;
         if (!room) return -1;
-        to->data[to->count++] = line;
+        f->sheet->lines[f->sheet->count++] = line;
+        note_columns(&line, f->page, &f->profile, f->used);
         return 1;
     }
     return 1;
 }
 
-int dsvl_sheet_lines(dsvl_line **out, size_t *count, const dsvl_part *part, const dsvl_picture *page,
-                     dsvl_error *err)
+static int add_band(dsvl_sheet *sheet, double begin, double end)
 {
-    const size_t size = (size_t)page->height + (size_t)page->width;
-    int *scratch = dsvl_alloc(size, sizeof *scratch), status = scratch ? 1 : -1;
-    line_list all = {.profile = {.columns = scratch, .rows = scratch ? scratch + page->width : NULL}};
-    for (size_t i = 0; status == 1 && i <= part->cut_count; i++) {
-        const dsvl_line strip = {.top = i ? part->cuts[i - 1] : part->box[1],
-                                 .bottom = i < part->cut_count ? part->cuts[i] : part->box[3],
-                                 .x0 = part->box[0],
-                                 .x1 = part->box[2]};
-        if (strip.bottom - strip.top >= FRAME * part->em) status = add_strip(&all, strip, part, page);
-    }
-    dsvl_dealloc(scratch);
-    *out = all.data;
-    *count = status == 1 ? all.count : 0;
-    if (status >= 0) return 0;
-    dsvl_dealloc(all.data);
-    *out = NULL;
-    return dsvl_fail_memory(err, size * sizeof *scratch);
+    void *block = sheet->bands;
+    const bool room = dsvl_grow(&block, &sheet->band_capacity, sheet->band_count + 1, sizeof *sheet->bands);
+    sheet->bands = block;
+    if (!room) return -1;
+    sheet->bands[sheet->band_count++] = (dsvl_band){{begin, end}};
+    return 0;
 }
 
-static int draw_line(uint8_t *row, size_t stride, int width, const dsvl_line *line, int pitch, int margin,
-                     double zoom, const dsvl_picture *page, dsvl_error *err)
+/* The width of the part, without the middles of what is empty in a table. */
+static int find_bands(finder *f)
 {
-    enum { APART = 1 }; /* pixels above and below what only just fits */
-    const double middle = (line->ink[0] + line->ink[1]) / 2;
-    zoom = fmin(zoom, (pitch - 2 * APART) / (line->ink[1] - line->ink[0]));
-    const double reach = pitch / zoom / 2, above = middle - reach; /* the page at the top of the row */
+    const double gap = GAP * f->part->em;
+    double begin = f->part->box[0];
+    int empty = f->profile.x0; /* where what is empty began */
+    for (int x = f->profile.x0; f->part->kind == DSVL_PART_TABLE && x < f->profile.x1; x++) {
+        if (!f->used[x]) continue;
+        if (x - empty > gap && empty > f->profile.x0) {
+            if (add_band(f->sheet, begin, empty + gap / 2)) return -1;
+            begin = x - gap / 2;
+        }
+        empty = x + 1;
+    }
+    return add_band(f->sheet, begin, f->part->box[2]);
+}
+
+int dsvl_sheet_find(dsvl_sheet *sheet, const dsvl_part *part, const dsvl_picture *page, dsvl_error *err)
+{
+    const size_t width = (size_t)page->width, height = (size_t)page->height;
+    int *scratch = dsvl_alloc(width + height, sizeof *scratch), status = -1;
+    uint8_t *used = dsvl_alloc_zero(width, 1);
+    memset(sheet, 0, sizeof *sheet);
+    if (!scratch || !used) goto out;
+    finder f = {.sheet = sheet, .part = part, .page = page, .used = used};
+    f.profile = (profile){.x0 = (int)fmax(part->box[0], 0),
+                          .x1 = (int)fmin(ceil(part->box[2]), page->width),
+                          .columns = scratch,
+                          .rows = scratch + width};
+    status = 1;
+    for (size_t i = 0; status == 1 && i <= part->cut_count; i++) {
+        const dsvl_line strip = {.top = i ? part->cuts[i - 1] : part->box[1],
+                                 .bottom = i < part->cut_count ? part->cuts[i] : part->box[3]};
+        if (strip.bottom - strip.top >= FRAME * part->em) status = add_strip(&f, strip);
+    }
+    if (status == 0) sheet->count = 0;
+    if (status == 1 && find_bands(&f)) status = -1;
+out:
+    dsvl_dealloc(scratch);
+    dsvl_dealloc(used);
+    return status < 0 ? dsvl_fail_memory(err, (width + height) * sizeof *scratch) : 0;
+}
+
+void dsvl_sheet_free(dsvl_sheet *sheet)
+{
+    dsvl_dealloc(sheet->lines);
+    dsvl_dealloc(sheet->bands);
+    memset(sheet, 0, sizeof *sheet);
+}
+
+double dsvl_sheet_width(const dsvl_sheet *sheet)
+{
+    double width = 0;
+    for (size_t i = 0; i < sheet->band_count; i++) width += sheet->bands[i].x[1] - sheet->bands[i].x[0];
+    return width;
+}
+
+/* A row of pixels of a canvas for a line. */
+typedef struct row {
+    uint8_t *pixels;
+    size_t stride;
+    int width, pitch;
+} row;
+
+/* Draw one band of a line, `left` pixels from the left, which is where its first column of the page comes to.
+ */
+static int draw_band(const row *to, double left, const dsvl_line *line, const dsvl_band *band, double zoom,
+                     const dsvl_picture *page, dsvl_error *err)
+{
+    const double middle = (line->ink[0] + line->ink[1]) / 2, reach = to->pitch / zoom / 2,
+                 above = middle - reach; /* the page at the top of the row */
     const double top = fmax(fmax(above, line->top), 0);
     const double bottom = fmin(fmin(middle + reach, line->bottom), page->height);
-    const double x1 = fmin(fmin(line->x1, line->x0 + (width - margin) / zoom), page->width);
-    const int y = (int)((top - above) * zoom + 0.5), w = (int)((x1 - line->x0) * zoom + 0.5);
+    const int x = (int)(left + 0.5), y = (int)((top - above) * zoom + 0.5);
+    const double x1 = fmin(fmin(band->x[1], band->x[0] + (to->width - x) / zoom), page->width);
+    const int w = (int)((x1 - band->x[0]) * zoom + 0.5);
     int h = (int)((bottom - top) * zoom + 0.5);
-    if (h > pitch - y) h = pitch - y;
-    if (w < 1 || h < 1) return 0;
-    const float box[4] = {(float)line->x0, (float)top, (float)x1, (float)bottom};
-    return dsvl_resize(row + (size_t)y * stride + (size_t)margin * 3, stride, w, h, page, box,
+    if (h > to->pitch - y) h = to->pitch - y;
+    if (w < 1 || h < 1 || w > to->width - x) return 0;
+    const float box[4] = {(float)band->x[0], (float)top, (float)x1, (float)bottom};
+    return dsvl_resize(to->pixels + (size_t)y * to->stride + (size_t)x * 3, to->stride, w, h, page, box,
                        DSVL_RESIZE_BICUBIC, err);
 }
 
-int dsvl_sheet_draw(uint8_t *canvas, size_t stride, int width, const dsvl_line *lines, size_t count,
-                    int pitch, int margin, double zoom, const dsvl_picture *page, dsvl_error *err)
+int dsvl_sheet_draw(uint8_t *canvas, size_t stride, int width, const dsvl_sheet *sheet, size_t first,
+                    size_t count, int pitch, int margin, double zoom, const dsvl_picture *page,
+                    dsvl_error *err)
 {
+    enum { APART = 1 }; /* pixels above and below what only just fits */
     for (size_t i = 0; i < count; i++) {
-        uint8_t *row = canvas + i * (size_t)pitch * stride;
-        if (draw_line(row, stride, width, &lines[i], pitch, margin, zoom, page, err)) return -1;
+        const dsvl_line *line = &sheet->lines[first + i];
+        const row to = {canvas + i * (size_t)pitch * stride, stride, width, pitch};
+        const double z = fmin(zoom, (pitch - 2 * APART) / (line->ink[1] - line->ink[0]));
+        double left = margin;
+        for (size_t k = 0; k < sheet->band_count && left < width; k++) {
+            const dsvl_band *band = &sheet->bands[k];
+            if (draw_band(&to, left, line, band, z, page, err)) return -1;
+            left += (band->x[1] - band->x[0]) * zoom; /* bands stay in line though a row is zoomed less */
+        }
     }
     return 0;
 }
