@@ -327,8 +327,9 @@ class Generator:
         padx = r.uniform(.15, .6) * em if rules in ("grid", "columns") else r.uniform(.3, 1.) * em
         lead = r.uniform(1.05, 1.3)
         pady = r.uniform(.1, .55) * em
-        if self.sheet:
-            lead, pady = PITCH / em, 0
+        if self.sheet:  # dsvl-regions leaves 1.3 em between columns, and cuts tables after eight rows
+            lead, pady, padx = PITCH / em, 0, r.uniform(.3, .7) * em
+            header = header and r.random() < .7
         total = r.random() < .1
         years = r.random() < .15
         y0 = r.randint(1950, 2030)
@@ -366,7 +367,9 @@ class Generator:
                 rows = [[c[:max(2, int(len(c) * .7))].strip() for c in row] for row in rows]
                 padx = max(.15 * em, padx * .8)
         spare = room - sum(cw)
-        if r.random() < .5:
+        if self.sheet and r.random() < .85:
+            pass
+        elif r.random() < .5:
             cw = [c + spare * r.uniform(.3, 1) / nc for c in cw]
         elif r.random() < .3:
             cw[r.randrange(nc)] += spare * r.random()
