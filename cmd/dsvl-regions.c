@@ -66,14 +66,15 @@ static void keep_wanted(dsvl_regions *regions)
     regions->count = n;
 }
 
-/* Whether a page should be cut up: its type would be too small after dsvl-tile, or its tiles too many,
- * or it is blank. */
+/* Whether a page should be cut up: its type would be too small after dsvl-tile, or its tiles too many, it has
+ * parts that are wanted and others that are not, or it is blank. */
 static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout *layout,
                      const dsvl_picture *picture, bool *needed, dsvl_error *err)
 {
     dsvl_tile_plan plan;
     char name[256], type[64] = "type of a size that is not known";
     double em = INFINITY, any = INFINITY;
+    size_t wanted = 0;
     *needed = true; /* a blank page needs no model */
     if (layout->count == 0) return 0;
     if (c->wish.pitch) {
@@ -83,10 +84,13 @@ static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout
     if (dsvl_tiling_plan(&plan, &c->processor, picture->width, picture->height, true, err)) return -1;
     for (size_t i = 0; i < layout->count; i++) {
         any = fmin(any, layout->parts[i].em);
-        if (is_wanted(layout->parts[i].kind)) em = fmin(em, layout->parts[i].em);
+        if (!is_wanted(layout->parts[i].kind)) continue;
+        em = fmin(em, layout->parts[i].em);
+        wanted++;
     }
     em = (isfinite(em) ? em : any) * plan.content.width / picture->width;
-    *needed = em < LEGIBLE * c->wish.em || plan.cols * plan.rows > c->wish.tiles;
+    *needed = em < LEGIBLE * c->wish.em || plan.cols * plan.rows > c->wish.tiles ||
+              (wanted && wanted < layout->count);
     if (em >= 0.05) snprintf(type, sizeof type, "a smallest type of %.1f pixels", em);
     cli_note("%s: whole, it takes %d tiles and has %s, where the model prefers %g pixels: %s",
              dsvl_record_place(page, name), plan.cols * plan.rows, type, c->wish.em,

@@ -94,7 +94,10 @@ static bool is_straight(const field *f, const dsvl_shade *s)
         sides[2] += f->core[(size_t)y * (size_t)f->width + (size_t)(b->x0 + inset)] == 2;
         sides[3] += f->core[(size_t)y * (size_t)f->width + (size_t)(b->x1 - 1 - inset)] == 2;
     }
-    return sides[0] >= 0.7 * w && sides[1] >= 0.7 * w && sides[2] >= 0.7 * h && sides[3] >= 0.7 * h;
+    /* Print on it may stand right at a side. */
+    const double most = 0.35;
+    return sides[0] >= most * w && sides[1] >= most * w && sides[2] >= most * h && sides[3] >= most * h &&
+           sides[0] + sides[1] + sides[2] + sides[3] >= 1.4 * (w + h);
 }
 
 /* Whether the colour changes at once along most of one side of a box; step: outwards. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filters/layout.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,16 +87,61 @@ static double seen_em(const work *w, int index, const dsvl_cells *box)
     return line > letters && line < 1.6 * letters ? line : letters;
 }
 
-/* Middles of the empty stretches between the lines of a part, in cells from the top of the page. */
+/* An empty stretch between the lines of a part. */
+typedef struct gap {
+    int y0, y1; /* cells of the page */
+    bool ruled; /* a rule runs through it */
+    bool heads; /* the first column has print right below: a row begins there, if print stands at the top */
+} gap;
+
+static gap gap_between(const work *w, const dsvl_cells *box, int index, int y0, int y1)
+{
+    gap g = {y0, y1, false, false};
+    for (size_t i = 0; i < w->ink->rule_count && !g.ruled; i++) {
+        const dsvl_cells *r = &w->ink->rules[i];
+        g.ruled = r->y0 >= y0 - 1 && r->y1 <= y1 + 1 && (r->x1 - r->x0) * 2 > box->x1 - box->x0 &&
+                  dsvl_overlap(r->x0, r->x1, box->x0, box->x1) > 0;
+    }
+    for (size_t i = 0; i < w->runs.count && !g.heads; i++) {
+        const run *r = &w->runs.data[i];
+        g.heads = r->part == index && r->box.x0 < box->x0 + 2 * w->em && r->box.y0 >= y1 &&
+                  r->box.y0 < y1 + 0.6 * w->em;
+    }
+    return g;
+}
+
+/* The gaps in front of which rows begin, by a mark of theirs. They are no narrower, but for so much, than
+ * those between the lines of cells. */
+static size_t keep_marked(gap *gaps, size_t count, bool by_rules, double slack)
+{
+    size_t marked = 0, kept = 0;
+    int widest = 0, narrowest = INT_MAX; /* of lines of cells, of rows */
+    for (size_t i = 0; i < count; i++) {
+        const int height = gaps[i].y1 - gaps[i].y0;
+        const bool mark = by_rules ? gaps[i].ruled : gaps[i].heads;
+        marked += mark;
+        if (mark && height < narrowest) narrowest = height;
+        if (!mark && height > widest) widest = height;
+    }
+    if (marked * 6 < count || widest > narrowest + slack) return count;
+    for (size_t i = 0; i < count; i++)
+        if (by_rules ? gaps[i].ruled : gaps[i].heads) gaps[kept++] = gaps[i];
+    return kept;
+}
+
+/* Where a part may be cut: the middles of its gaps, in pixels from the top of the page. */
 static int find_cuts(const work *w, dsvl_part *out, const dsvl_cells *box, int index, double cell,
                      dsvl_error *err)
 {
-    int height = box->y1 - box->y0;
+    const int height = box->y1 - box->y0;
+    size_t count = 0;
     uint8_t *busy = dsvl_alloc_zero((size_t)height + 1, 1);
+    gap *gaps = dsvl_alloc((size_t)height + 1, sizeof *gaps);
+    int status = -1;
     out->cuts = dsvl_alloc((size_t)height + 1, sizeof *out->cuts);
-    if (!busy || !out->cuts) {
-        dsvl_dealloc(busy);
-        return dsvl_fail_memory(err, (size_t)height * sizeof *out->cuts);
+    if (!busy || !gaps || !out->cuts) {
+        dsvl_fail_memory(err, (size_t)height * sizeof *gaps);
+        goto out;
     }
     for (size_t i = 0; i < w->runs.count; i++) {
         const run *r = &w->runs.data[i];
@@ -107,14 +153,22 @@ static int find_cuts(const work *w, dsvl_part *out, const dsvl_cells *box, int i
     }
     for (int y = 0, begin = -1; y < height; y++) {
         if (busy[y]) {
-            if (begin > 0) out->cuts[out->cut_count++] = (box->y0 + (begin + y) / 2.0) * cell;
+            if (begin > 0) gaps[count++] = gap_between(w, box, index, box->y0 + begin, box->y0 + y);
             begin = -1;
         } else if (begin < 0 && y > 0) {
             begin = y;
         }
     }
+    if (out->kind == DSVL_PART_TABLE) { /* cells may have several lines */
+        count = keep_marked(gaps, count, true, -1);
+        count = keep_marked(gaps, count, false, 0.3 * w->em);
+    }
+    for (size_t i = 0; i < count; i++) out->cuts[out->cut_count++] = (gaps[i].y0 + gaps[i].y1) / 2.0 * cell;
+    status = 0;
+out:
     dsvl_dealloc(busy);
-    return 0;
+    dsvl_dealloc(gaps);
+    return status;
 }
 
 /* ---- assembly ---- */

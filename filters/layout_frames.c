@@ -236,6 +236,23 @@ static bool find_stretch(const node *n, size_t from, stretch *found)
     return any;
 }
 
+/* Lines of one column that begin above those of the others, right above a stretch, belong to it. */
+static void reach_up(const node *n, stretch *s, size_t first)
+{
+    const double em = n->c->em;
+    for (; s->from > first; s->from--) {
+        const band *above = &n->bands[s->from - 1];
+        if (n->bands[s->from].y0 - above->y1 > 0.5 * em) return;
+        for (size_t i = above->first; i < above->first + above->count; i++) {
+            const item *t = &n->items[i];
+            const int k = strip_of(&s->strips, &t->box), x0 = s->strips.x0[k], x1 = s->strips.x1[k];
+            if (!t->type || t->box.x0 < x0 - em || t->box.x1 > x1 + em ||
+                t->box.x1 - t->box.x0 < LOOSE * (x1 - x0))
+                return;
+        }
+    }
+}
+
 /* ---- cutting ---- */
 
 static int cut(cutter *c, item *items, size_t count, int depth, dsvl_error *err);
@@ -278,6 +295,7 @@ static int cut(cutter *c, item *items, size_t count, int depth, dsvl_error *err)
     for (size_t b = 0; b < n.band_count && depth < DEEPEST && !status; b++) {
         stretch s;
         if (!find_stretch(&n, b, &s)) continue;
+        reach_up(&n, &s, whole);
         s.from += count_loose(&n, &s, true);
         s.to -= count_loose(&n, &s, false);
         make_frame(c, items + n.bands[whole].first, n.bands[s.from].first - n.bands[whole].first);

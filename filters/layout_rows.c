@@ -279,6 +279,19 @@ static bool is_in_paragraph(const node *n, size_t from, size_t to, const dsvl_ra
     return false;
 }
 
+/* Whether a band holds headings over several columns each: a row right below, of more columns, is as wide. */
+static bool is_spanner(const node *n, size_t b)
+{
+    const band *above = &n->bands[b], *below = &n->bands[b + 1];
+    dsvl_cells row = *box_of(n, below->first);
+    for (size_t i = below->first; i < below->first + below->count; i++) dsvl_cells_join(&row, box_of(n, i));
+    for (size_t i = above->first; i < above->first + above->count; i++) {
+        const dsvl_cells *r = box_of(n, i);
+        if (r->x0 < row.x0 || r->x1 > row.x1 || (r->x1 - r->x0) * 3 > row.x1 - row.x0) return false;
+    }
+    return own_ranges(n, b + 1) > own_ranges(n, b) && row_gap(n, b + 1) < 1.2 * n->w->em;
+}
+
 /* The end of the chain that begins at a band, and the strips of it. */
 static size_t grow_chain(const node *n, size_t from, bool headings, dsvl_ranges *strips)
 {
@@ -292,7 +305,8 @@ static size_t grow_chain(const node *n, size_t from, bool headings, dsvl_ranges 
         double usual = mean_gap(n, from, b);
         /* After a few rows it is known how far apart they stand. */
         double limit = b - from < 3 ? ROW_GAP * em : usual * 2.2 + 0.7 * em;
-        if (row_gap(n, b) > limit || (own_ranges(n, b) > 1 && !is_aligned(n, b, &r))) break;
+        bool spanned = b == from + 1 && is_spanner(n, from);
+        if (row_gap(n, b) > limit || (own_ranges(n, b) > 1 && !spanned && !is_aligned(n, b, &r))) break;
         bool room = add_band(n, &next, &n->bands[b]);
         if (!room || next.count < 2 || (r.count >= 4 && (next.count - 1) * 2 < r.count - 1)) {
             if (!room || !headings || b != last || !is_inner_heading(n, from, b, &r)) break;

@@ -9,10 +9,11 @@
 #include "lib/alloc.h"
 
 /* All in em. */
-static const double SAME_END = 1.2;  /* rules of like length differ by less at either end */
-static const double LONG_LINE = 14;  /* a longer run is a line of text, not a label */
-static const double FIGURE_GAP = 3;  /* solids of one figure stand nearer */
-static const double LABEL_GAP = 1.8; /* labels stand nearer to what they label */
+static const double SAME_END = 1.2;    /* rules of like length differ by less at either end */
+static const double LONG_LINE = 14;    /* a longer run is a line of text, not a label */
+static const double FIGURE_GAP = 3;    /* solids of one figure stand nearer; like bars three times as far */
+static const double LABEL_GAP = 1.8;   /* labels stand nearer to what they label */
+static const double BAR_LABEL_GAP = 4; /* the same of a row or column of labels, each in line with its bar */
 static const double FIGURE_WIDTH = 4, FIGURE_HEIGHT = 2.5;
 
 static bool is_horizontal(const dsvl_cells *r)
@@ -116,19 +117,25 @@ static int count_type(const work *w, const dsvl_cells *box, bool *drawn)
 }
 
 /* Curves over grid lines are left in pieces that touch the lines; print stands clear of them. */
-static bool is_drawn_on(const work *w, const dsvl_cells *box, int least)
+static bool is_drawn_on(const work *w, const dsvl_cells *box, int least, bool closed)
 {
-    int touching = 0, all = 0;
+    int touching = 0, crossed = 0, all = 0;
     for (size_t i = 0; i < w->runs.count; i++) {
         const run *r = &w->runs.data[i];
         if (r->solid || !dsvl_cells_hold(box, &r->box, 0)) continue;
-        bool touches = false;
-        for (size_t k = 0; k < w->ink->rule_count && !touches; k++)
-            touches = dsvl_cells_touch(&w->ink->rules[k], &r->box, 0);
+        const int inset = (r->box.y1 - r->box.y0) / 4;
+        const dsvl_cells inner = {r->box.x0 + inset, r->box.y0 + inset, r->box.x1 - inset, r->box.y1 - inset};
+        bool touches = false, crosses = false;
+        for (size_t k = 0; k < w->ink->rule_count && !crosses; k++) {
+            touches = touches || dsvl_cells_touch(&w->ink->rules[k], &r->box, 0);
+            crosses = dsvl_cells_touch(&w->ink->rules[k], &inner, 0);
+        }
         touching += touches;
+        crossed += crosses;
         all++;
     }
-    return touching >= least && touching * 2 > all;
+    /* In cells set tight it touches the lines, but hardly any goes through it. */
+    return touching >= least && touching * 2 > all && (!closed || crossed * 8 > all);
 }
 
 /* A drawing that reaches over much of a box, across its lines. */
@@ -168,7 +175,7 @@ static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
     if (g->across >= 3 && g->down >= 3) {
         /* A chart's plot area has grid lines too, but its print stands outside. */
         int cells = (g->across - 1) * (g->down - 1);
-        *table = type * 4 >= cells && !is_drawn_on(w, &g->box, 1);
+        *table = type * 4 >= cells && !is_drawn_on(w, &g->box, 1, true);
         return 0;
     }
     return is_dotted(w, &g->box) ? 0 : dsvl_layout_tabular(w, &g->box, table, err);
@@ -217,7 +224,7 @@ static void seed_figure(work *w, const dsvl_cells *box)
 {
     const double em = w->em;
     if (box->x1 - box->x0 < 5 * em || box->y1 - box->y0 < 4 * em ||
-        !(is_drawn_on(w, box, 3) || is_dotted(w, box)))
+        !(is_drawn_on(w, box, 3, false) || is_dotted(w, box)))
         return;
     w->runs.data[w->runs.count++] = (run){*box, true, -1}; /* there is room for one a rule */
 }
@@ -254,6 +261,19 @@ static int enclosed(const work *w, const dsvl_cells *between)
     return found;
 }
 
+/* Whether there is but one run in a box, at its left. */
+static bool begins_at_left(const work *w, const dsvl_cells *box)
+{
+    int all = 0, left = 0;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const run *r = &w->runs.data[i];
+        if (r->solid || !dsvl_cells_hold(box, &r->box, 0)) continue;
+        all++;
+        left += r->box.x0 < box->x0 + 1.5 * w->em;
+    }
+    return all == 1 && left == 1;
+}
+
 /* The longest stretches of a sheaf between whose rules print stands in rows and columns. */
 static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
 {
@@ -268,7 +288,8 @@ static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
             if (inside > 0 && dsvl_layout_tabular(w, &between, &tabular, err)) return -1;
             /* A heading over some rows, between two rules, and the two rules of a double one. */
             bool narrow = between.y1 - between.y0 < 3 * w->em;
-            if (!tabular && !(narrow && end > i) && !(inside == 0 && narrow)) break;
+            bool heads = j == i && narrow && begins_at_left(w, &between);
+            if (!tabular && !(narrow && end > i) && !(inside == 0 && narrow) && !heads) break;
             if (tabular) end = j + 1;
         }
         if (end > i) {
@@ -313,7 +334,7 @@ static int ruled_by_lines(work *w, dsvl_error *err)
         }
         dsvl_cells all = *s.rules[0];
         dsvl_cells_join(&all, s.rules[s.count - 1]);
-        if (s.count >= 2 && !is_drawn_on(w, &all, 3) && tables_of_sheaf(w, &s, err)) goto out;
+        if (s.count >= 2 && !is_drawn_on(w, &all, 3, false) && tables_of_sheaf(w, &s, err)) goto out;
         if (s.count >= 3 && !w->rule_used[s.rules[0] - w->ink->rules]) seed_figure(w, &all);
     }
     status = 0;
@@ -352,8 +373,9 @@ out:
 
 /* ---- figures ---- */
 
-/* A run that stands in a block of text: it is long, or a long one is right above or below it. Labels under
- * bars may come in one run when they are long; then it is as wide as the figure at most, and close to it. */
+/* A run that stands in a block of text: it is long, or a long one is right above or below it, nearer than the
+ * figure. Labels under bars may come in one run when they are long; then it is as wide as the figure at most,
+ * and close to it. */
 static bool in_text(const work *w, size_t i, const dsvl_cells *figure)
 {
     const dsvl_cells *a = &w->runs.data[i].box;
@@ -365,7 +387,9 @@ static bool in_text(const work *w, size_t i, const dsvl_cells *figure)
         const run *r = &w->runs.data[j];
         if (j == i || r->solid || r->box.x1 - r->box.x0 <= LONG_LINE * em) continue;
         int apart = -dsvl_overlap(a->y0, a->y1, r->box.y0, r->box.y1);
-        if (apart <= 0.8 * em && dsvl_overlap(a->x0, a->x1, r->box.x0, r->box.x1) > 0) return true;
+        if (apart <= 0.8 * em && !dsvl_cells_touch(a, figure, apart - 1) &&
+            dsvl_overlap(a->x0, a->x1, r->box.x0, r->box.x1) > 0)
+            return true;
     }
     return false;
 }
@@ -393,6 +417,45 @@ static bool is_tick(const work *w, size_t which, const dsvl_cells *figure, const
     return false;
 }
 
+/* Whether a run stands as labels of bars do that are some way off: left of a bar and level with it, or below
+ * and in line with it. */
+static bool is_bar_label(const work *w, const run *r, const dsvl_cells *core, bool below, const bool *taken)
+{
+    const int far = (int)(BAR_LABEL_GAP * w->em);
+    const dsvl_cells *a = &r->box;
+    const int x = (a->x0 + a->x1) / 2, y = (a->y0 + a->y1) / 2;
+    if (below ? a->y0 < core->y1 || a->y0 > core->y1 + far : a->x1 > core->x0 || a->x1 < core->x0 - far)
+        return false;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const dsvl_cells *b = &w->runs.data[i].box;
+        if (!w->runs.data[i].solid || !taken[i] || !dsvl_cells_hold(core, b, 0)) continue;
+        if (below ? x >= b->x0 && x < b->x1 : y >= b->y0 && y < b->y1) return true;
+    }
+    return false;
+}
+
+/* Take such labels where they stand in a row or a column: three of them, no paragraph. */
+static void take_bar_labels(const work *w, dsvl_cells *box, const dsvl_cells *core, bool *taken)
+{
+    for (size_t i = 0; i < w->runs.count; i++) {
+        for (int below = 0; below < 2; below++) {
+            const run *r = &w->runs.data[i];
+            if (r->solid || r->part != -1 || taken[i] || !is_bar_label(w, r, core, below, taken) ||
+                in_text(w, i, core))
+                continue;
+            int like = 0;
+            for (size_t j = 0; j < w->runs.count; j++) {
+                const run *o = &w->runs.data[j];
+                const int off = below ? o->box.y1 - r->box.y1 : o->box.x1 - r->box.x1;
+                like += !o->solid && abs(off) < 0.4 * w->em && is_bar_label(w, o, core, below, taken);
+            }
+            if (like < 3) continue;
+            taken[i] = true;
+            dsvl_cells_join(box, &r->box);
+        }
+    }
+}
+
 /* Grow a figure by the rules and labels about it. */
 static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
 {
@@ -414,6 +477,8 @@ static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
             more = true;
         }
     }
+    const dsvl_cells bars = *box;
+    take_bar_labels(w, box, &bars, taken);
     for (int round = 0; round < 3; round++) {
         dsvl_cells core = *box;
         double gap = round == 0 ? LABEL_GAP * em : 0.9 * em;
@@ -430,6 +495,14 @@ static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
     }
 }
 
+/* Bars of one chart stand on one line and are as wide, or begin on one line and are as high. */
+static bool is_fellow_bar(const dsvl_cells *a, const dsvl_cells *b)
+{
+    const bool standing = abs(a->y1 - b->y1) <= 2 && abs(a->x1 - a->x0 - b->x1 + b->x0) <= 2,
+               lying = abs(a->x0 - b->x0) <= 2 && abs(a->y1 - a->y0 - b->y1 + b->y0) <= 2;
+    return standing || lying;
+}
+
 /* Solids near each other, as box; they are marked as taken. */
 static dsvl_cells cluster(const work *w, size_t first, bool *taken)
 {
@@ -440,7 +513,8 @@ static dsvl_cells cluster(const work *w, size_t first, bool *taken)
         more = false;
         for (size_t i = 0; i < w->runs.count; i++) {
             const run *r = &w->runs.data[i];
-            if (taken[i] || !is_free_solid(r) || !dsvl_cells_touch(&box, &r->box, gap)) continue;
+            const int far = is_fellow_bar(&w->runs.data[first].box, &r->box) ? 3 * gap : gap;
+            if (taken[i] || !is_free_solid(r) || !dsvl_cells_touch(&box, &r->box, far)) continue;
             taken[i] = more = true;
             dsvl_cells_join(&box, &r->box);
         }

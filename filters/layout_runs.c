@@ -290,7 +290,7 @@ static bool same_row(const dsvl_cells *a, const dsvl_cells *b)
 
 /* Shades with print on them are grounds unless they are bars, and so are shades in a row with a ground.
  * ground: a mark for each shade. */
-static void find_grounds(const runs *set, const dsvl_ink *ink, uint8_t *ground)
+static void find_grounds(const runs *set, const dsvl_ink *ink, double em, uint8_t *ground)
 {
     for (size_t i = 0; i < ink->shade_count; i++) {
         const dsvl_shade *s = &ink->shades[i];
@@ -299,7 +299,10 @@ static void find_grounds(const runs *set, const dsvl_ink *ink, uint8_t *ground)
         for (size_t j = 0; j < set->count; j++) printed += dsvl_cells_hold(&s->box, &set->data[j].box, 0);
         for (size_t j = 0; j < ink->shade_count && printed; j++)
             beside |= j != i && ink->shades[j].straight && same_row(&s->box, &ink->shades[j].box);
-        ground[i] = s->straight && printed && (beside || printed > 2 || !is_bar(ink, i));
+        /* A stripe under a line of print may be uneven where the print is in two colours. */
+        const int w = s->box.x1 - s->box.x0, h = s->box.y1 - s->box.y0;
+        const bool stripe = printed > 2 && h < 2.2 * em && w > 6 * h;
+        ground[i] = stripe || (s->straight && printed && (beside || printed > 2 || !is_bar(ink, i)));
     }
     for (bool more = true; more;) {
         more = false;
@@ -318,7 +321,7 @@ static int add_solids(runs *set, const dsvl_ink *ink, double em, dsvl_error *err
 {
     uint8_t *ground = dsvl_alloc_zero(ink->shade_count, 1);
     if (!ground) return dsvl_fail_memory(err, ink->shade_count);
-    find_grounds(set, ink, ground);
+    find_grounds(set, ink, em, ground);
     for (size_t i = 0; i < ink->shade_count; i++) {
         const dsvl_shade *s = &ink->shades[i];
         if (ground[i] || (!s->straight && s->contrast < 40)) continue; /* uneven light */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/transcript.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "lib/alloc.h"
@@ -155,6 +156,22 @@ static void write_chart(writer *w, const dsvl_slot *slots, size_t count, const d
 
 /* ---- passages ---- */
 
+/* Print that is struck twice, for weight or an outline, counts once. slots: in lines, from left to right. */
+static size_t drop_doubles(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        const dsvl_scribe_word *w = &words[slots[i].word], *b = kept ? &words[slots[kept - 1].word] : NULL;
+        const float slack = 0.1f * slots[i].em;
+        if (b && slots[kept - 1].line == slots[i].line && b->length == w->length &&
+            memcmp(b->text, w->text, (size_t)w->length) == 0 && fabsf(b->box[0] - w->box[0]) < slack &&
+            fabsf(b->box[2] - w->box[2]) < slack)
+            continue;
+        slots[kept++] = slots[i];
+    }
+    return kept;
+}
+
 static void write_passage(writer *writers, const dsvl_passage *p, dsvl_slot *slots,
                           const dsvl_scribe_word *words)
 {
@@ -172,6 +189,7 @@ static void write_passage(writer *writers, const dsvl_passage *p, dsvl_slot *slo
         write_lines(&writers[DSVL_AS_TEXT], slots, count, words);
     }
     dsvl_slots_line(slots, count);
+    count = drop_doubles(slots, count, words);
     if (p->kind != DSVL_PASSAGE_PAGE) write_lines(&writers[DSVL_AS_TEXT], slots, count, words);
     write_chart(&writers[DSVL_AS_PAIRS], slots, count, words);
     if (p->kind != DSVL_PASSAGE_TABLE && !dsvl_slots_tabular(slots, count)) return;

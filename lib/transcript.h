@@ -59,6 +59,7 @@ void dsvl_transcripts_free(dsvl_transcript *transcripts);
 typedef struct dsvl_slot {
     int32_t word, line;
     int32_t row, column; /* of cells */
+    bool parted;         /* a cell begins with it, however close the word before stands */
     float box[4], em;
 } dsvl_slot;
 

@@ -8,6 +8,8 @@
 static const double LINE = 0.4;    /* middles of words of one line are no further apart */
 static const double TOUCH = 0.09;  /* pieces of one word: kerning makes text layers split them */
 static const double GAP = 0.45;    /* a wider gap on a line is more than a space between words */
+static const double MEET = 0.12;   /* edges in line with each other */
+static const double VARY = 0.3;    /* edges that are not */
 static const double OVERLAP = .85; /* lines nearer than this stand beside each other, in one row */
 static const double WRAP = 1.75;   /* lines of one cell are no further apart */
 static const double EVEN = 1.25;   /* distances that differ by no more are equal */
@@ -50,7 +52,9 @@ static int by_cell(const void *a, const void *b)
 
 bool dsvl_slots_touch(const dsvl_slot *a, const dsvl_slot *b)
 {
-    return (double)b->box[0] - (double)a->box[2] < TOUCH * (double)a->em;
+    double right = (double)b->box[0] - (double)a->box[2],
+           below = fmax((double)b->box[1] - (double)a->box[3], (double)a->box[1] - (double)b->box[3]);
+    return fmax(right, below) < TOUCH * (double)a->em;
 }
 
 void dsvl_slots_line(dsvl_slot *slots, size_t count)
@@ -80,7 +84,7 @@ static size_t run_end(const dsvl_slot *slots, size_t count, size_t i)
     double gap;
     do {
         i++;
-        if (i == count || slots[i].line != slots[i - 1].line) return i;
+        if (i == count || slots[i].line != slots[i - 1].line || slots[i].parted) return i;
         gap = (double)slots[i].box[0] - (double)slots[i - 1].box[2];
     } while (gap < GAP * (double)slots[i].em);
     return i;
@@ -98,6 +102,62 @@ static size_t count_runs(const dsvl_slot *slots, size_t begin, size_t end)
     size_t n = 0;
     for (size_t i = begin; i < end; i = run_end(slots, end, i)) n++;
     return n;
+}
+
+/* ---- seams ---- */
+
+/* Where two words stand side by side with no more than a space between them. */
+typedef struct joint {
+    size_t slot; /* the word on the right */
+    double x;    /* where that on the left ends */
+} joint;
+
+static int by_x(const void *a, const void *b)
+{
+    const joint *p = a, *q = b;
+    int by = order(p->x, q->x);
+    return by ? by : order((double)p->slot, (double)q->slot);
+}
+
+/* Whether words on the left end together but begin apart, words on the right begin together but end apart, on
+ * half of the lines, and hardly any word reaches across. */
+static bool is_seam(const joint *joints, size_t n, const dsvl_slot *slots, size_t count)
+{
+    const dsvl_slot *first = &slots[joints[0].slot];
+    const double em = (double)first->em, at = (joints[0].x + (double)first->box[0]) / 2;
+    double begins[2] = {INFINITY, -INFINITY}, ends[2] = {INFINITY, -INFINITY};
+    size_t lines = count ? (size_t)slots[count - 1].line + 1 : 0, crossing = 0;
+    for (size_t i = 0; i < n; i++) {
+        const dsvl_slot *r = &slots[joints[i].slot], *l = r - 1;
+        if (fabs((double)r->box[0] - (double)first->box[0]) > MEET * em) return false;
+        begins[0] = fmin(begins[0], (double)l->box[0]), begins[1] = fmax(begins[1], (double)l->box[0]);
+        ends[0] = fmin(ends[0], (double)r->box[2]), ends[1] = fmax(ends[1], (double)r->box[2]);
+    }
+    for (size_t i = 0; i < count; i++)
+        crossing += (double)slots[i].box[0] < at - MEET * em && (double)slots[i].box[2] > at + MEET * em;
+    return n >= 3 && n * 2 >= lines && crossing * 8 <= lines && begins[1] - begins[0] > VARY * em &&
+           ends[1] - ends[0] > VARY * em;
+}
+
+/* Cells may be set so tight that only this tells them from words of one cell: a column of numbers, flush
+ * right, right before a column flush left. */
+static void part_at_seams(dsvl_slot *slots, size_t count)
+{
+    enum { MOST = 2048 };
+    joint joints[MOST];
+    size_t n = 0;
+    for (size_t i = 1; i < count && n < MOST; i++) {
+        const double gap = (double)slots[i].box[0] - (double)slots[i - 1].box[2], em = (double)slots[i].em;
+        if (slots[i].line == slots[i - 1].line && gap > -TOUCH * em && gap < GAP * em)
+            joints[n++] = (joint){i, (double)slots[i - 1].box[2]};
+    }
+    if (n > 1) qsort(joints, n, sizeof *joints, by_x);
+    for (size_t i = 0, end; i < n; i = end) {
+        const double near = MEET * (double)slots[joints[i].slot].em;
+        for (end = i + 1; end < n && joints[end].x - joints[i].x < near;) end++;
+        const bool seam = is_seam(joints + i, end - i, slots, count);
+        for (size_t k = i; k < end; k++) slots[joints[k].slot].parted |= seam;
+    }
 }
 
 /* ---- columns ---- */
@@ -257,6 +317,12 @@ static bool wraps(const table *t, size_t a, size_t b, size_t c, int column)
            t->columns->x1[column] - 0.1 * (double)last->em;
 }
 
+/* A small letter first: headings of rows have none. */
+static bool is_lower(const dsvl_scribe_word *word)
+{
+    return word->length > 0 && word->text[0] >= 'a' && word->text[0] <= 'z';
+}
+
 /* Whether line [b, c) belongs to the row whose last line is [a, b) and which has something in the columns
  * `row`. */
 static bool goes_on(const table *t, size_t a, size_t b, size_t c, uint64_t row)
@@ -268,7 +334,8 @@ static bool goes_on(const table *t, size_t a, size_t b, size_t c, uint64_t row)
     for (int k = 0; k < t->columns->count; k++)
         if ((shared >> k & 1) && !wraps(t, a, b, c, k)) return false;
     if (shared == 0) return false;
-    if ((line & ~row) == 0 && line != row) return (line & ~above) == 0 && !(line & 1 && !t->loose);
+    if ((line & ~row) == 0 && line != row)
+        return (line & ~above) == 0 && (!(line & 1) || t->loose || is_lower(&t->words[t->slots[b].word]));
     if (line == row) return t->loose && step < 0.8 * t->usual;
     return t->loose && (row & ~line) == 0 && !(row & 1);
 }
@@ -286,6 +353,7 @@ bool dsvl_slots_tabular(const dsvl_slot *slots, size_t count)
 int dsvl_slots_table(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
 {
     columns c;
+    part_at_seams(slots, count);
     find_columns(&c, slots, count);
     if (c.count < 2) return 0;
     set_columns(&c, slots, count);

@@ -72,6 +72,16 @@ static const struct {
     /* numbers do not go on in the next line */
     {DSVL_PASSAGE_TABLE, "Article   Sum\nOak       12.50\nTotal     12.75\n          99.25", NULL,
      "Article,Sum\nOak,12.50\nTotal,12.75\n,99.25", NULL, NULL},
+    /* lines all as far apart: a small letter goes on with the first column, a capital heads the rows below */
+    {DSVL_PASSAGE_TABLE, "Kind            Sum\nCash and cash   7\nequivalents\nGoodwill        8", NULL,
+     "Kind,Sum\nCash and cash equivalents,7\nGoodwill,8", NULL, NULL},
+    {DSVL_PASSAGE_TABLE, "Kind            Sum\nCash and cash   7\nEquivalents\nGoodwill        8", NULL,
+     "Kind,Sum\nCash and cash,7\nEquivalents,\nGoodwill,8", NULL, NULL},
+    /* cells no further apart than words: numbers flush right before names flush left; and names alone */
+    {DSVL_PASSAGE_TABLE, "Pos Team        Won\n\n  1 Adler       7\n\n 10 Bo West     8\n\n 11 Castor      9",
+     NULL, "Pos,Team,Won\n1,Adler,7\n10,Bo West,8\n11,Castor,9", NULL, NULL},
+    {DSVL_PASSAGE_TABLE, "Team          Won\n\nAde Lund      7\n\nBo West       8\n\nCas Ost       9", NULL,
+     "Team,Won\nAde Lund,7\nBo West,8\nCas Ost,9", NULL, NULL},
     {DSVL_PASSAGE_FIGURE, "Rainfall in 2019\n\n      34\n                12\n\n\n Jan      Feb\n", NULL, NULL,
      NULL, ""},
     {DSVL_PASSAGE_FIGURE, "   34\n           12\n\n\n   Jan     Feb\n", "34\n12\nJan Feb", "", "",
@@ -107,6 +117,68 @@ static void test_cases(void)
         }
         dsvl_transcripts_free(t);
     }
+}
+
+/* Words in boxes of any shape. */
+static void place(page *p, const char *text, float x0, float y0, float x1, float y1)
+{
+    float *b = p->boxes[p->count];
+    b[0] = x0, b[1] = y0, b[2] = x1, b[3] = y1;
+    p->words[p->count++] = (dsvl_scribe_word){text, (int32_t)strlen(text), b, 1, false};
+}
+
+static void check_pairs(const page *p, const char *want)
+{
+    dsvl_error err = {0};
+    dsvl_transcript t[DSVL_FORMATS];
+    const dsvl_passage all = {0, p->count, DSVL_PASSAGE_FIGURE};
+    CHECK(dsvl_transcripts_write(t, p->words, p->count, &all, 1, &err) == 0);
+    const dsvl_transcript *pairs = &t[DSVL_AS_PAIRS];
+    CHECK_MSG(pairs->length == strlen(want) && memcmp(pairs->text, want, pairs->length) == 0, "\"%.*s\"",
+              (int)pairs->length, pairs->text ? pairs->text : "");
+    dsvl_transcripts_free(t);
+}
+
+/* Labels of bars that are turned: upright ones in the order of the text layer, and such as the text layer has
+ * in pieces along a slope of 45 degrees. What stands level is not taken for turned. */
+static void test_turned_labels(void)
+{
+    static const float bars[] = {4, 10, 16};
+    static const char *const values[] = {"34", "12", "7"};
+    page upright = {.count = 0}, aslant = {.count = 0}, level = {.count = 0};
+    page *const pages[] = {&upright, &aslant, &level};
+    for (int k = 0; k < 3; k++) {
+        const float x = bars[k];
+        for (int i = 0; i < 3; i++) place(pages[i], values[k], x - .6f, (float)k, x + .6f, (float)k + 1);
+        for (int i = 0; i < 3; i++) place(pages[i], "0", -.3f, 7.5f, .3f, 8.5f);
+        place(&upright, "North", x - .5f, 11, x + .5f, 14);
+        place(&upright, "or", x - .5f, 9.8f, x + .5f, 10.7f);
+        place(&upright, k ? "Sea" : "Bay", x - .5f, 8, x + .5f, 9.5f);
+        place(&aslant, "rth", x - .9f, 8.5f, x + .3f, 9.7f);
+        place(&aslant, k ? "No" : "Fo", x - 2.1f, 9.7f, x - .9f, 10.9f);
+        place(&level, k ? "North" : "South", x - 1.5f, 8.6f, x + 1.5f, 9.6f);
+    }
+    place(&level, "Regions", 9, 9.9f, 13, 10.9f);
+    check_pairs(&upright, "North or Bay,34\nNorth or Sea,12\nNorth or Sea,7");
+    check_pairs(&aslant, "Forth,34\nNorth,12\nNorth,7");
+    check_pairs(&level, "South,34\nNorth,12\nNorth,7");
+}
+
+/* Print struck twice counts once. */
+static void test_doubles(void)
+{
+    page p;
+    dsvl_error err = {0};
+    dsvl_transcript t[DSVL_FORMATS];
+    draw(&p, "Name    Sum\n\nAlder   18\n\nOak     18");
+    for (size_t i = 0, n = p.count; i < n; i++)
+        place(&p, "", p.boxes[i][0] + .02f, p.boxes[i][1] - .2f, p.boxes[i][2] + .02f, p.boxes[i][3] + .2f),
+            p.words[n + i].text = p.words[i].text, p.words[n + i].length = p.words[i].length;
+    const dsvl_passage all = {0, p.count, DSVL_PASSAGE_TABLE};
+    CHECK(dsvl_transcripts_write(t, p.words, p.count, &all, 1, &err) == 0);
+    static const char want[] = "Name,Sum\nAlder,18\nOak,18";
+    CHECK(t[DSVL_AS_CSV].length == strlen(want) && memcmp(t[DSVL_AS_CSV].text, want, strlen(want)) == 0);
+    dsvl_transcripts_free(t);
 }
 
 static void follow(dsvl_guide *g, const char *bytes)
@@ -167,6 +239,8 @@ static void test_memory(void)
 int main(void)
 {
     test_cases();
+    test_turned_labels();
+    test_doubles();
     test_guide();
     test_memory();
     return CHECK_DONE();
