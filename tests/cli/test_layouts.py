@@ -9,7 +9,7 @@ from pathlib import Path
 
 import librecords
 import numpy as np
-from liblayouts import Layout, Page, judge, turned, write
+from liblayouts import NAMES, Layout, Page, judge, turned, write
 from PIL import Image
 
 
@@ -116,6 +116,83 @@ def test_tall_tables():
         assert rows[0][0] == 0 and rows[-1][-1] == 45
         assert all(b[0] == a[-1] and len(b) > 1 for a, b in zip(rows, rows[1:])), rows
         assert all(r == list(range(r[0], r[-1] + 1)) for r in rows), rows
+
+
+def test_rows_of_several_lines():
+    """A table of cells of up to three lines, all lines as far apart, is cut in front of rows alone."""
+    page, base, boxes = Page(595, 842), 60, []
+    for k in range(24):
+        for i in range(1 + k * 5 % 3):
+            if i == 0:
+                boxes += [page.text(60, base, f'Code {k:02}', 10), page.text(400, base, f'{k}.50', 10)]
+            boxes.append(page.text(160, base, 'a description of this', 10))
+            base += 12
+    page.note('table', boxes)
+    for tiles in '3456':
+        found = librecords.parse(run('dsvl-regions', '--max-tiles', tiles, data=drawn([page])))[:-1]
+        assert len(found) > 1
+        for facts, tensors in found:
+            text, at, tops = tensors['words.text'].tobytes(), tensors['words.offsets'], tensors['words.boxes'][:, 1]
+            first = [text[a:b] for a, b, y in zip(at, at[1:], tops) if y < tops.min() + 3]
+            assert facts['region_kind'] == 'table' and b'Code' in first, (facts, first)
+
+
+def cells(page, rows, places, top, lead, size=10):
+    """Rows of texts at places (x, alignment)."""
+    for k, row in enumerate(rows):
+        for text, (x, align) in zip(row, places):
+            page.text(x, top + lead * k, text, size, align=align)
+
+
+ROWS = [('Quantity', 'Value', 'Error'), ('Length', '3.6', '0.07'), ('Input impedance', '20.7', '0.41'), ('Focal length', '0.13', '0.01'),
+        ('Noise level', '208.5', '4.17'), ('Dead time', '70', '1.40')]
+
+
+def test_tables_set_tight():
+    """Print that touches the lines of its cells, or fills a dark stripe; a heading between the first two rules."""
+    places = [(100, 'l'), (280, 'r'), (360, 'r')]
+    grid, stripe, headed = Page(595, 842), Page(595, 842), Page(595, 842)
+    cells(grid, ROWS, places, 110, 11)
+    for k in range(len(ROWS) + 1):
+        grid.line(100, 101 + 11 * k, 360, 101 + 11 * k)
+    for x in (100, 200, 280, 360):
+        grid.line(x, 101, x, 101 + 11 * len(ROWS))
+    stripe.fill(100, 101.5, 360, 112.5, .2)
+    for text, (x, align) in zip(ROWS[0], places):
+        stripe.text(x, 110, text, 10, align=align, grey=1)
+    cells(stripe, ROWS[1:], places, 124, 13)
+    cells(headed, [ROWS[0], ('Northern plants', '', ''), *ROWS[1:]], places, 110, 15)
+    for k in range(1, len(ROWS) + 1):
+        headed.line(98, 99 + 15 * k, 362, 99 + 15 * k)
+    for page in (grid, stripe, headed):
+        (kind, _, box), = regions(drawn([page]))[0]
+        assert kind == 'table' and box[1] < 104, (kind, box)
+
+
+def test_labels_of_bars():
+    """Labels some way off, in line with the bars, belong to them; so do bars far apart that stand on one line."""
+    lying, standing = Page(595, 842), Page(595, 842)
+    for k, name in enumerate(NAMES[:6]):
+        lying.text(135, 108 + 24 * k, name, 8, align='r')
+        lying.fill(158, 98 + 24 * k, 250 + 31 * (k * 7 % 5), 114 + 24 * k, .4)
+        standing.text(109 + 64 * k, 320, name[:6], 8, align='c')
+        standing.fill(102 + 64 * k, 200 - 20 * (k * 7 % 5), 116 + 64 * k, 300, .4)
+    for page, corner in ((lying, (110, 100)), (standing, (106, 202))):
+        (kind, _, box), = regions(drawn([page]))[0]
+        assert kind == 'figure' and box[0] < corner[0] and box[1] < corner[1] and box[2] > 350, (kind, box)
+    assert regions(drawn([standing]))[0][0][2][3] > 318
+
+
+def test_uneven_columns():
+    """A column that begins a line above its neighbour keeps that line."""
+    page = Page(595, 842)
+    line = 'several regions between measured values during'
+    for k in range(30):
+        page.text(50, 112 + 12 * k, line, 10)
+    for k in range(31):
+        page.text(310, 104 + 12 * k, line, 10)
+    found = regions(drawn([page]))[0]
+    assert found[0][2][2] < 300 and all(a[2][0] <= b[2][0] + 1 for a, b in zip(found, found[1:])), found
 
 
 def test_small_print():
