@@ -316,6 +316,16 @@ static void find_grounds(const runs *set, const dsvl_ink *ink, double em, uint8_
     }
 }
 
+/* What letters on a ground enclose. */
+static bool is_counter(const dsvl_ink *ink, const uint8_t *ground, size_t which, double em)
+{
+    const dsvl_cells *b = &ink->shades[which].box;
+    if ((b->x1 - b->x0) * (b->y1 - b->y0) >= em * em) return false;
+    for (size_t i = 0; i < ink->shade_count; i++)
+        if (ground[i] && dsvl_cells_hold(&ink->shades[i].box, b, 0)) return true;
+    return false;
+}
+
 /* Shades that are no grounds, and drawings, are solids. */
 static int add_solids(runs *set, const dsvl_ink *ink, double em, dsvl_error *err)
 {
@@ -325,6 +335,7 @@ static int add_solids(runs *set, const dsvl_ink *ink, double em, dsvl_error *err
     for (size_t i = 0; i < ink->shade_count; i++) {
         const dsvl_shade *s = &ink->shades[i];
         if (ground[i] || (!s->straight && s->contrast < 40)) continue; /* uneven light */
+        if (is_counter(ink, ground, i, em)) continue;
         add(set, s->box, true);
     }
     for (size_t i = 0; i < ink->piece_count; i++) {
