@@ -67,7 +67,7 @@ def test_what_is_done_again(folder):
     assert "1 documents done" in run(folder, "out", *names)
     assert outputs(folder / "out") == files
     # Another question is another run; what does not change answers is not.
-    assert "3 skipped" in run(folder, "out", *names, ask=[*ASK, "--max-memory", "1G", "-v"])
+    assert "3 skipped" in run(folder, "out", *names, ask=[*ASK, "--max-memory", "1G", "-v", "--no-jail"])
     assert "3 documents done" in run(folder, "out", *names, ask=["-p", "Other.", *ASK[2:]])
     assert outputs(folder / "out") != files
     (folder / "q").write_text('{"prompt": "Read the text."}\n')
