@@ -81,6 +81,7 @@ struct dsvl_grounding {
     int32_t *span_words;
     size_t span_word_count, span_word_capacity;
     size_t position; /* bytes of the answer */
+    int preferred;   /* which of a word's followers is that of the format expected */
     bool out_of_memory;
 };
 
@@ -373,11 +374,13 @@ static bool has_follower(const dsvl_grounding *g, const word *w)
     return false;
 }
 
-static void step_followers(dsvl_grounding *g, states *to, bool real, const state *s, char c)
+/* Words that follow a word: the one of the format expected, or any other. */
+static void step_followers(dsvl_grounding *g, states *to, bool real, const state *s, char c, bool expected)
 {
     const word *w = &g->words[s->word];
     for (int k = 0; k < FOLLOWERS; k++) {
-        if (w->follower[k] >= 0) enter(g, to, real, w->follower[k], c, false, s);
+        if ((k == g->preferred) == expected && w->follower[k] >= 0)
+            enter(g, to, real, w->follower[k], c, false, s);
     }
 }
 
@@ -390,7 +393,10 @@ static void step_inside(dsvl_grounding *g, states *to, bool real, const state *s
         next.at += next.place == INSIDE;
         push(g, to, next);
     }
-    if (s->at == p->length && p->joins) step_followers(g, to, real, s, c);
+    if (s->at == p->length && p->joins) {
+        step_followers(g, to, real, s, c, true);
+        step_followers(g, to, real, s, c, false);
+    }
     int32_t rest = g->words[s->word].rest;
     if (s->at == p->length && rest >= 0) enter(g, to, real, rest, c, false, s);
     if (s->at == p->length && c == ' ' && !p->joins && has_follower(g, &g->words[s->word])) {
@@ -419,7 +425,7 @@ static void step(dsvl_grounding *g, states *to, bool real, const states *from, c
             step_inside(g, to, real, s, c);
             break;
         case SPACED:
-            step_followers(g, to, real, s, c);
+            step_followers(g, to, real, s, c, true);
             break;
         case QUOTE:
             next = *s;
@@ -432,6 +438,10 @@ static void step(dsvl_grounding *g, states *to, bool real, const states *from, c
             if (structure(c)) push(g, to, between(after(c), false, s->closed));
             break;
         }
+    }
+    /* Of two ways to one word the first is kept: unexpected ones come last. */
+    for (size_t i = 0; i < from->count; i++) {
+        if (from->data[i].place == SPACED) step_followers(g, to, real, &from->data[i], c, false);
     }
 }
 
@@ -524,6 +534,11 @@ static void guide(dsvl_grounding *g, char c)
 
 void dsvl_grounding_expect(dsvl_grounding *g, dsvl_format format)
 {
+    static const int slots[DSVL_FORMATS + 1] = {
+        [DSVL_AS_TEXT] = 2, [DSVL_AS_CSV] = 3, [DSVL_AS_MARKDOWN] = 3, [DSVL_AS_PAIRS] = 4};
+    g->preferred = slots[format];
+    for (size_t i = 0; format < DSVL_FORMATS && i < g->guide.transcripts[format].written; i++)
+        g->words[g->guide.transcripts[format].sequence[i]].rank = (int32_t)i;
     dsvl_guide_expect(&g->guide, format);
 }
 
