@@ -232,8 +232,39 @@ static void test_bad_layers(void)
     }
 }
 
+/* Labels of bars in pieces, which the text layer has in an order of its own: each keeps its own pieces. */
+static void test_pieces_alike(void)
+{
+    static const struct {
+        const char *text;
+        float x, y;
+    } words[] = {{"34", 40, 0},      {"12", 100, 10},   {"7", 160, 20},
+                 {"South", 81, 107}, {"Bank", 37, 91},  {"Gate", 97, 91},
+                 {"South", 21, 107}, {"Side", 157, 91}, {"South", 141, 107}};
+    page p = {.count = 0};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const int32_t n = (int32_t)strlen(words[i].text);
+        const float x = words[i].x, y = words[i].y;
+        memcpy(p.text + p.offsets[i], words[i].text, (size_t)n);
+        memcpy(p.boxes[i], (float[4]){x - 6, y - 6, x + 6, y + 6}, sizeof p.boxes[i]);
+        p.offsets[i + 1] = p.offsets[i] + n;
+        p.flags[i] = 1;
+        p.count++;
+    }
+    const dsvl_passage figure = {0, p.count, DSVL_PASSAGE_FIGURE};
+    const dsvl_grounding_words all = {
+        p.text, (size_t)p.offsets[p.count], p.offsets, p.boxes[0], NULL, p.flags, p.count, &figure, 1};
+    dsvl_error err = {0};
+    dsvl_grounding *g = dsvl_grounding_new(&all, &err);
+    CHECK(g != NULL);
+    dsvl_grounding_expect(g, DSVL_AS_PAIRS);
+    CHECK_MSG(strcmp(feed(g, "South Bank,34\nSouth Gate,12\nSouth Side,7"), "ok") == 0, "%s", "pieces alike");
+    dsvl_grounding_free(g);
+}
+
 int main(void)
 {
+    test_pieces_alike();
     test_examples();
     test_sources();
     test_walks();
