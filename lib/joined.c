@@ -230,6 +230,18 @@ static const char *read_box(const char *text, double box[4])
     return text;
 }
 
+/* Once: pieces of a table share a row. */
+static int add_box(dsvl_joined *j, const dsvl_named_box *box)
+{
+    void *boxes = j->boxes;
+    for (size_t i = 0; i < j->box_count; i++)
+        if (memcmp(j->boxes[i].box, box->box, sizeof box->box) == 0) return 0;
+    if (!dsvl_grow(&boxes, &j->box_capacity, j->box_count + 1, sizeof *j->boxes)) return -1;
+    j->boxes = boxes;
+    j->boxes[j->box_count++] = *box;
+    return 0;
+}
+
 /* Boxes of "<|ref|>TEXT<|/ref|><|det|>[[x0, y0, x1, y1], ...]<|/det|>". */
 static int add_boxes(dsvl_joined *j, const dsvl_part_answer *part, dsvl_error *err)
 {
@@ -246,16 +258,12 @@ static int add_boxes(dsvl_joined *j, const dsvl_part_answer *part, dsvl_error *e
         const char *end = read_box(at, box);
         if (!end) continue;
         at = end;
-        void *boxes = j->boxes;
-        if (!dsvl_grow(&boxes, &j->box_capacity, j->box_count + 1, sizeof *j->boxes))
-            return dsvl_fail_memory(err, j->box_capacity);
-        j->boxes = boxes;
-        dsvl_named_box *b = &j->boxes[j->box_count++];
-        *b = (dsvl_named_box){.logprob = part->generation->mean_logprob, .certain = part->certain};
+        dsvl_named_box b = {.logprob = part->generation->mean_logprob, .certain = part->certain};
         if (part->on_page)
-            memcpy(b->box, box, sizeof box);
+            memcpy(b.box, box, sizeof box);
         else
-            place_box(b->box, box, part->source->to_page);
+            place_box(b.box, box, part->source->to_page);
+        if (add_box(j, &b)) return dsvl_fail_memory(err, j->box_capacity);
     }
     return 0;
 }

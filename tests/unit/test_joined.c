@@ -150,6 +150,8 @@ static void test_boxes(void)
     g.text = "<|ref|>x<|/ref|><|det|>[[10, 20, 30, 40], [1,2,3]]<|/det|>";
     a = answer(&source, &generation, &g);
     CHECK(dsvl_joined_add(&j, &a, NULL) == 0);
+    a.on_page = true; /* pieces of a table that share a row name the same place */
+    CHECK(dsvl_joined_add(&j, &a, NULL) == 0 && j.box_count == 2);
     g.text = "nothing here";
     a = answer(&source, &generation, &g);
     CHECK(dsvl_joined_add(&j, &a, NULL) == 0);
