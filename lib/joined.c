@@ -234,8 +234,11 @@ static const char *read_box(const char *text, double box[4])
 static int add_box(dsvl_joined *j, const dsvl_named_box *box)
 {
     void *boxes = j->boxes;
-    for (size_t i = 0; i < j->box_count; i++)
-        if (memcmp(j->boxes[i].box, box->box, sizeof box->box) == 0) return 0;
+    for (size_t i = 0; i < j->box_count; i++) {
+        int same = 0;
+        for (int k = 0; k < 4; k++) same += j->boxes[i].box[k] == box->box[k];
+        if (same == 4) return 0;
+    }
     if (!dsvl_grow(&boxes, &j->box_capacity, j->box_count + 1, sizeof *j->boxes)) return -1;
     j->boxes = boxes;
     j->boxes[j->box_count++] = *box;
