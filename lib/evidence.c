@@ -143,7 +143,7 @@ static int find_odds(token_odds *odds, const dsvl_model *model, const dsvl_gener
 {
     size_t end = 0;
     *odds = (token_odds){0};
-    if (!generation) return 0;
+    if (!model || !generation) return 0;
     *odds =
         (token_odds){dsvl_alloc(generation->count, sizeof(size_t)), generation->logprobs, generation->count};
     for (size_t i = 0; odds->ends && i < odds->count; i++) {

@@ -197,9 +197,9 @@ static void label_turned(labelling *to, const bars *b, const dsvl_slot *slots, s
     const double em = (double)slots[b->value[0]].em, top = middle_y(&slots[begin]);
     double keys[DSVL_CHART_WORDS], off[DSVL_CHART_WORDS];
     size_t n = 0, of[MAX_BARS] = {0};
-    for (size_t i = begin; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         keys[i] = INFINITY;
-        if (!is_turned(slots, count, i, slope != 0, (float)em)) continue;
+        if (i < begin || !is_turned(slots, count, i, slope != 0, (float)em)) continue;
         keys[i] = middle_x(&slots[i]) + slope * (middle_y(&slots[i]) - top);
         off[n++] = keys[i] - b->x[nearest(b, keys[i])];
     }
@@ -211,7 +211,7 @@ static void label_turned(labelling *to, const bars *b, const dsvl_slot *slots, s
     to->bars = to->words = 0;
     for (size_t i = 0; i < count; i++) {
         to->row[i] = -1;
-        if (fabs(shift) > em * (0.6 + fabs(slope)) || i < begin || !isfinite(keys[i])) continue;
+        if (fabs(shift) > em * (0.6 + fabs(slope)) || !isfinite(keys[i])) continue;
         const size_t k = nearest(b, keys[i] - shift);
         if (fabs(keys[i] - shift - b->x[k]) >= reach) continue;
         to->row[i] = (int32_t)k;
