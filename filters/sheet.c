@@ -22,6 +22,8 @@ static const double UPRIGHT = 0.9;
 static const double GAP = 1.3;
 /* Of the ink of a strip: so much above and below its type may be dirt. */
 static const double DIRT = 0.01;
+/* In levels of luminance: from the ground of a strip to its ink. */
+enum { CONTRAST = 48 };
 
 static int luminance(const dsvl_picture *page, int x, int y)
 {
@@ -43,14 +45,15 @@ static int ground(const dsvl_picture *page, int x0, int y0, int x1, int y1)
 /* Pixels of a strip, and how much ink there is in its columns and rows, without that of rules. */
 typedef struct profile {
     int x0, y0, x1, y1;
+    int paper;    /* luminance of the ground */
     int *columns; /* [x1 - x0] */
     int *rows;    /* [y1 - y0] */
 } profile;
 
 static void measure(profile *s, const dsvl_picture *page)
 {
-    enum { CONTRAST = 48 };
-    const int paper = ground(page, s->x0, s->y0, s->x1, s->y1), width = s->x1 - s->x0, height = s->y1 - s->y0;
+    const int paper = s->paper = ground(page, s->x0, s->y0, s->x1, s->y1);
+    const int width = s->x1 - s->x0, height = s->y1 - s->y0;
     memset(s->columns, 0, (size_t)width * sizeof *s->columns);
     for (int y = s->y0; y < s->y1; y++)
         for (int x = s->x0; x < s->x1; x++)
@@ -97,13 +100,11 @@ static double find_valley(const dsvl_line *line, const profile *s, double em)
 /* Note which columns of pixels a line has type in. */
 static void note_columns(const dsvl_line *line, const dsvl_picture *page, const profile *s, uint8_t *used)
 {
-    enum { CONTRAST = 48 };
-    const int paper = ground(page, s->x0, s->y0, s->x1, s->y1);
     for (int y = (int)line->ink[0]; y < (int)line->ink[1]; y++) {
         if (s->rows[y - s->y0] == 0) continue; /* a rule, or nothing */
         for (int x = s->x0; x < s->x1; x++)
             used[x] |= s->columns[x - s->x0] < UPRIGHT * (s->y1 - s->y0) &&
-                       abs(luminance(page, x, y) - paper) > CONTRAST;
+                       abs(luminance(page, x, y) - s->paper) > CONTRAST;
     }
 }
 
@@ -135,7 +136,7 @@ static int add_strip(finder *f, dsvl_line line)
         f->sheet->lines = block;
         if (!room) return -1;
         f->sheet->lines[f->sheet->count++] = line;
-        note_columns(&line, f->page, &f->profile, f->used);
+        if (f->part->kind == DSVL_PART_TABLE) note_columns(&line, f->page, &f->profile, f->used);
         return 1;
     }
     return 1;
