@@ -37,6 +37,17 @@ static void int8_pack(int8_t *to, float *scale, int32_t *offset, const kern_rows
     }
 }
 
+/* The sums of half a block's columns, scaled, into the tile's m rows, or added to what is there. */
+VEC void add_sums(const int m, const kern_int8_block *g, int64_t half, v16 scale, __m256i (*s)[2], bool first)
+{
+#pragma GCC unroll 8
+    for (int i = 0; i < m; i++) {
+        float *at = g->t + i * g->ldt + 16 * half;
+        const v16 sum = v16_of(_mm256_cvtepi32_ps(s[i][0]), _mm256_cvtepi32_ps(s[i][1]));
+        v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
+    }
+}
+
 /* m rows of one panel times sixteen outputs of a block: t += scale * sum. */
 VEC void int8_half(const int m, const kern_int8_block *g, const int8_t *a, const unsigned char *block,
                    int64_t half, bool first)
@@ -66,12 +77,7 @@ VEC void int8_half(const int m, const kern_int8_block *g, const int8_t *a, const
             }
         }
     const v16 scale = v16_mul(v16_load_weight(block, KERN_F16, 16 * half), v16_set1(0x1p-8f));
-#pragma GCC unroll 8
-    for (int i = 0; i < m; i++) {
-        float *at = g->t + i * g->ldt + 16 * half;
-        const v16 sum = v16_of(_mm256_cvtepi32_ps(s[i][0]), _mm256_cvtepi32_ps(s[i][1]));
-        v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
-    }
+    add_sums(m, g, half, scale, s, first);
 }
 
 #define TILE(m)                                                                                              \
@@ -167,13 +173,7 @@ VEC void narrow_half(const int m, const kern_int8_block *g, int64_t b, int64_t h
     for (int i = 0; i < m; i++) s[i][0] = s[i][1] = _mm256_set1_epi32(g->offset[b * m + i]);
     for (int64_t k = 0; k < g->group; k += 32, w += 4 * 64 * HALVES, a += 32 * m) add_lines(s, m, w, a);
     const v16 scale = v16_load_weight(block, KERN_F16, 16 * half);
-    const bool first = g->first && b == 0;
-#pragma GCC unroll 4
-    for (int i = 0; i < m; i++) {
-        float *at = g->t + i * g->ldt + 16 * half;
-        const v16 sum = v16_of(_mm256_cvtepi32_ps(s[i][0]), _mm256_cvtepi32_ps(s[i][1]));
-        v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
-    }
+    add_sums(m, g, half, scale, s, g->first && b == 0);
 }
 
 #define NARROW(m)                                                                                            \
