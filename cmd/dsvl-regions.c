@@ -77,10 +77,6 @@ static int is_needed(const cutter *c, const dsvl_record *page, const dsvl_layout
     size_t wanted = 0;
     *needed = true; /* a blank page needs no model */
     if (layout->count == 0) return 0;
-    if (c->wish.pitch) {
-        cli_note("%s: the model reads lines that are set anew: cut up", dsvl_record_place(page, name));
-        return 0;
-    }
     if (dsvl_tiling_plan(&plan, &c->processor, picture->width, picture->height, true, err)) return -1;
     for (size_t i = 0; i < layout->count; i++) {
         any = fmin(any, layout->parts[i].em);
@@ -147,7 +143,8 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
     if (dsvl_page_view_open(&view, page, err) ||
         dsvl_layout_find(&layout, view.picture.pixels, view.picture.width, view.picture.height,
                          1 / view.scale[1], &view.words, view.origin, err) ||
-        dsvl_regions_plan(&regions, &layout, &view.picture, &c->processor, &c->wish, err))
+        dsvl_regions_plan(&regions, &layout, view.picture.width, view.picture.height, &c->processor, &c->wish,
+                          err))
         goto out;
     bool needed = true;
     if (options.if_needed && is_needed(c, page, &layout, &view.picture, &needed, err)) goto out;
@@ -156,10 +153,8 @@ static int cut(void *user, dsvl_record *page, cli_sink *sink, dsvl_error *err)
         goto out;
     }
     keep_wanted(&regions);
-    dsvl_region_place place = {.count = regions.count,
-                               .kinds = list_kinds(&regions, kinds),
-                               .regions = &regions,
-                               .paper = layout.paper};
+    dsvl_region_place place = {
+        .count = regions.count, .kinds = list_kinds(&regions, kinds), .paper = layout.paper};
     cli_note("%s: %zu region%s (%s)", dsvl_record_place(page, name), place.count, place.count == 1 ? "" : "s",
              place.kinds);
     if (regions.count == 0) {
@@ -207,7 +202,6 @@ static int read_model(cutter *c, dsvl_error *err)
     dsvl_free(folder);
     c->wish.em = options.em > 0 ? options.em : config.preferred_em_px ? config.preferred_em_px : 20;
     c->wish.tiles = options.tiles ? (int)options.tiles : config.region_tiles ? config.region_tiles : 24;
-    c->wish.pitch = config.line_pitch_px;
     snprintf(c->settings, sizeof c->settings, "--em=%g --max-tiles=%d%s%s%s", c->wish.em, c->wish.tiles,
              options.kinds ? " --kinds=" : "", options.kinds ? options.kinds : "",
              options.if_needed ? " --if-needed" : "");

@@ -16,9 +16,9 @@
 #include "lib/task.h"
 
 /* The pipeline, left to right. */
-enum { RASTERIZE = 1, REGIONS = 2, TILE = 4, ENCODE = 8, ANSWER = 16, ALL = 31, STAGES = 5 };
-static const char *const stage_names[STAGES] = {"dsvl-rasterize", "dsvl-regions", "dsvl-tile", "dsvl-encode",
-                                                "dsvl-answer"};
+enum { RASTERIZE = 1, READ = 2, REGIONS = 4, TILE = 8, ENCODE = 16, ANSWER = 32, ALL = 63, STAGES = 6 };
+static const char *const stage_names[STAGES] = {"dsvl-rasterize", "dsvl-read",   "dsvl-regions",
+                                                "dsvl-tile",      "dsvl-encode", "dsvl-answer"};
 
 /* Options of `dsvl ask`: each goes as it is to the stages in the mask. */
 static const struct option_route {
@@ -28,7 +28,8 @@ static const struct option_route {
     const char *argument;
     const char *help;
 } routes[] = {
-    {"model", 'm', REGIONS | TILE | ENCODE | ANSWER, "DIR", "model folder (default: the embedded model)"},
+    {"model", 'm', READ | REGIONS | TILE | ENCODE | ANSWER, "DIR",
+     "model folder (default: the embedded model)"},
     {"prompt", 'p', ANSWER, "PROMPT", "the question; all operands are then files"},
     {"prompts", 0, ANSWER, "FILE", "JSON Lines of id and prompt, all asked of every page"},
     {"pages", 0, RASTERIZE, "LIST", "pages such as 1-3,7,-1"},
@@ -44,7 +45,7 @@ static const struct option_route {
     {"max-document-seconds", 0, RASTERIZE, "N", "processor time that drawing a document may take"},
     {"no-jail", 0, RASTERIZE, NULL, "draw documents in a process that they can take over"},
     {"per", 0, TILE | ANSWER, "page|document", "ask of every page, or of all pages together"},
-    {"threads", 0, ENCODE | ANSWER, "N", "threads (default: one per processor)"},
+    {"threads", 0, READ | ENCODE | ANSWER, "N", "threads (default: one per processor)"},
     {"max-memory", 0, ALL, "SIZE", "working memory of each stage"},
     {"activations", 0, ENCODE | ANSWER, "TYPE",
      "f32 (default) or int8: faster on quantized models, with a loss"},
@@ -165,13 +166,16 @@ static void give_options(pipeline *line, const cli_option options[ROUTES])
 /* Regions help where the prompt says which parts of a page it is about and the model at which size it reads
  * type best; dsvl-regions then decides for each page. The folder is read again, and its faults are told, by
  * the stages themselves. */
-static const dsvl_task *find_task(int *em)
+static const dsvl_task *find_task(int *em, int *pitch)
 {
     dsvl_error err = {0};
     dsvl_config config = {0};
     const dsvl_task *task = asked.prompt && !asked.prompts ? dsvl_task_of(asked.prompt) : NULL;
     char *folder = cli_model_folder(asked.model, &err);
-    if (folder && dsvl_config_read(&config, folder, &err) == 0) *em = config.preferred_em_px;
+    if (folder && dsvl_config_read(&config, folder, &err) == 0) {
+        *em = config.preferred_em_px;
+        *pitch = config.line_pitch_px;
+    }
     dsvl_free(folder);
     if (asked.per && strcmp(asked.per, "page") != 0)
         cli_note("pages are shown whole: the question is about documents");
@@ -186,12 +190,14 @@ static const dsvl_task *find_task(int *em)
 
 static void choose_regions(pipeline *line)
 {
-    static char kinds[64], dpi[32], if_needed[] = "--if-needed";
-    int em = 0;
-    const dsvl_task *task = find_task(&em);
-    if (!task) {
-        line->skipped = REGIONS;
-        return;
+    static char kinds[64], dpi[32], if_needed[] = "--if-needed", grounded[] = "--grounded";
+    int em = 0, pitch = 0;
+    const dsvl_task *task = find_task(&em, &pitch);
+    line->skipped = !task ? READ | REGIONS : pitch ? 0 : READ;
+    if (!task) return;
+    if (pitch) {
+        give(line, ANSWER, grounded);
+        cli_note("pages without a text layer are read line by line, and answered from what was read");
     }
     snprintf(kinds, sizeof kinds, "--kinds=%s", task->kinds);
     give(line, REGIONS, kinds);
@@ -314,8 +320,9 @@ int main(int argc, char **argv)
         "ask [OPTION...] FILE... PROMPT\n       dsvl run --out DIR -p PROMPT [OPTION...] FILE...\n       "
         "dsvl STAGE [OPTION...]",
         "Read documents with DeepSeek-VL models on CPUs. `dsvl ask` runs the whole pipeline,\n"
-        "`dsvl run` does so for many documents, unattended; a STAGE is rasterize, regions, tile, encode, "
-        "answer or model: dsvl STAGE --help.",
+        "`dsvl run` does so for many documents, unattended; a STAGE is rasterize, read, regions, tile, "
+        "encode, "
+        "answer or model:\ndsvl STAGE --help.",
         NULL, 0};
     char folder[4096];
     char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lib/alloc.h"
+
 const char *dsvl_page_origin_place(const dsvl_page_origin *origin, char buffer[256])
 {
     const char *name = strcmp(origin->document, "-") == 0 ? "standard input" : origin->document;
@@ -57,12 +59,15 @@ static int put_block(dsvl_record *record, const char *name, dsvl_dtype dtype, in
 
 int dsvl_words_put_take(dsvl_record *record, dsvl_words *w, dsvl_error *err)
 {
+    if (!w->offsets && !(w->offsets = dsvl_alloc_zero(1, sizeof *w->offsets))) /* no words at all */
+        return dsvl_fail_memory(err, sizeof *w->offsets);
     int64_t n = (int64_t)w->count, n1 = n + 1, bytes = (int64_t)w->bytes, boxes[2] = {n, 4};
     void *block;
     if (PUT(DSVL_WORDS_BOXES, DSVL_F32, 2, boxes, w->boxes)) return -1;
     if (PUT(DSVL_WORDS_FONT_SIZE, DSVL_F32, 1, &n, w->font_size)) return -1;
     if (PUT(DSVL_WORDS_OFFSETS, DSVL_I32, 1, &n1, w->offsets)) return -1;
     if (PUT(DSVL_WORDS_FLAGS, DSVL_U8, 1, &n, w->flags)) return -1;
+    if (w->logprob && PUT(DSVL_WORDS_LOGPROB, DSVL_F32, 1, &n, w->logprob)) return -1;
     return PUT(DSVL_WORDS_TEXT, DSVL_U8, 1, &bytes, w->text);
 }
 

@@ -17,15 +17,10 @@ static const double SIZES = 1.35;
 /* Type may be so much smaller than is preferred where that saves tiles. */
 static const double SMALLER = 0.8;
 
-/* Of a sheet: type of so much of the distance from line to line, and pixels of paper at its left. */
-static const double SHEET_EM = 0.75;
-enum { SHEET_MARGIN = 8 };
-
 typedef struct plan {
     dsvl_regions *out;
     size_t capacity;
     const dsvl_processor_config *processor;
-    const dsvl_picture *page;
     int width, height; /* of the page */
     double em;
     long tiles;
@@ -133,83 +128,6 @@ static int add(plan *p, const dsvl_part *part, const dsvl_region *piece, double 
     return append(p, &r, err);
 }
 
-/* ---- sheets ---- */
-
-/* The narrowest canvas of one tile's height that holds lines so wide, at *zoom or, where none does, at less.
- * NULL: the model has none of that height. */
-static const int *find_sheet(const plan *p, double width, double *zoom)
-{
-    const int *best = NULL;
-    for (int i = 0; i < p->processor->candidates; i++) {
-        const int *c = p->processor->candidate[i];
-        if (!allowed(p, c) || c[1] != p->processor->tile_size) continue;
-        const bool holds = width * *zoom + 2 * SHEET_MARGIN <= c[0];
-        const bool held = best && width * *zoom + 2 * SHEET_MARGIN <= best[0];
-        if (!best || (holds && (!held || c[0] < best[0])) || (!holds && !held && c[0] > best[0])) best = c;
-    }
-    if (best) *zoom = fmin(*zoom, (best[0] - 2 * SHEET_MARGIN) / width);
-    return best;
-}
-
-/* Lines of a sheet as one region. */
-static int add_sheet(plan *p, const dsvl_part *part, const int *canvas, double zoom, const dsvl_region *piece,
-                     dsvl_error *err)
-{
-    const dsvl_line *lines = p->out->sheets[piece->sheet].lines + piece->line;
-    dsvl_region r = *piece;
-    r.kind = part->kind;
-    r.zoom = zoom;
-    r.em = part->em * zoom;
-    r.width = canvas[0];
-    r.height = canvas[1];
-    r.margin = SHEET_MARGIN;
-    r.box[0] = part->box[0], r.box[2] = part->box[2];
-    r.box[1] = lines[0].top, r.box[3] = lines[r.line_count - 1].bottom;
-    return append(p, &r, err);
-}
-
-/* Keep the sheet of a part. *found: it has one. */
-static int find_lines(plan *p, const dsvl_part *part, bool *found, dsvl_error *err)
-{
-    dsvl_regions *out = p->out;
-    void *block = out->sheets;
-    const bool room = dsvl_grow(&block, &out->sheet_capacity, out->sheet_count + 1, sizeof *out->sheets);
-    out->sheets = block;
-    if (!room) return dsvl_fail_memory(err, out->sheet_capacity * sizeof *out->sheets);
-    dsvl_sheet *sheet = &out->sheets[out->sheet_count++];
-    if (dsvl_sheet_find(sheet, part, p->page, err)) return -1;
-    *found = sheet->count > 0;
-    return 0;
-}
-
-/* Set the lines of a part anew, on as many sheets as they take; of a table each repeats the last row of the
- * one before. 1: done; 0: it is not made of single lines. */
-static int add_sheets(plan *p, const dsvl_part *part, dsvl_error *err)
-{
-    bool found = false;
-    if (part->kind == DSVL_PART_FIGURE) return 0;
-    if (find_lines(p, part, &found, err)) return -1;
-    if (!found) return 0;
-    const size_t index = p->out->sheet_count - 1, count = p->out->sheets[index].count;
-    double zoom = SHEET_EM * p->out->pitch / part->em;
-    const int *canvas = find_sheet(p, dsvl_sheet_width(&p->out->sheets[index]), &zoom);
-    if (!canvas) return 0;
-    const size_t rows = (size_t)(canvas[1] / p->out->pitch),
-                 shared = part->kind == DSVL_PART_TABLE && rows > 1;
-    const size_t pieces = count <= rows ? 1 : 1 + (count - shared - 1) / (rows - shared);
-    for (size_t k = 0; k < pieces; k++) {
-        const size_t begin = k * (rows - shared), left = count - begin;
-        const dsvl_region piece = {.part = (int)k + 1,
-                                   .parts = (int)pieces,
-                                   .overlap = k ? (int)shared : 0,
-                                   .sheet = index,
-                                   .line = begin,
-                                   .line_count = left < rows ? left : rows};
-        if (add_sheet(p, part, canvas, zoom, &piece, err)) return -1;
-    }
-    return 1;
-}
-
 /* ---- cutting ---- */
 
 /* The bottom of the piece that begins at top: the last cut within reach, or the first one beyond. overlap: a
@@ -282,8 +200,6 @@ static cutting choose_cutting(plan *p, const dsvl_part *part, double zoom)
 static int add_part(plan *p, const dsvl_part *part, dsvl_error *err)
 {
     const double zoom = zoom_of(p, part);
-    const int set = p->out->pitch ? add_sheets(p, part, err) : 0;
-    if (set) return set < 0 ? -1 : 0;
     if (fits(p, part) || part->kind == DSVL_PART_FIGURE || !part->cut_count) {
         dsvl_region whole = {.zoom = zoom, .part = 1, .parts = 1};
         memcpy(whole.box, part->box, sizeof whole.box);
@@ -345,7 +261,7 @@ static bool may_join(const plan *p, const dsvl_layout *layout, size_t i, size_t 
     dsvl_part joined = *whole;
     memcpy(joined.box, box, sizeof box);
     joined.em = joined_em(whole, next);
-    return p->out->pitch || fits(p, &joined);
+    return fits(p, &joined);
 }
 
 /* Text parts i to j as one: of the type size of the tallest, with the cuts of both and between them. */
@@ -377,12 +293,11 @@ static int copy_cuts(dsvl_part *part, size_t *capacity, dsvl_error *err)
     return 0;
 }
 
-int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, const dsvl_picture *page,
+int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, int width, int height,
                       const dsvl_processor_config *processor, const dsvl_region_wish *wish, dsvl_error *err)
 {
-    plan p = {regions, 0, processor, page, page->width, page->height, wish->em, LONG_MAX};
+    plan p = {regions, 0, processor, width, height, wish->em, LONG_MAX};
     memset(regions, 0, sizeof *regions);
-    if (wish->pitch <= processor->tile_size) regions->pitch = wish->pitch;
     for (int i = 0; i < processor->candidates; i++) {
         if (tiles_of(processor, processor->candidate[i]) < p.tiles)
             p.tiles = tiles_of(processor, processor->candidate[i]);
@@ -407,25 +322,16 @@ int dsvl_regions_plan(dsvl_regions *regions, const dsvl_layout *layout, const ds
 void dsvl_regions_free(dsvl_regions *regions)
 {
     dsvl_dealloc(regions->data);
-    for (size_t i = 0; i < regions->sheet_count; i++) dsvl_sheet_free(&regions->sheets[i]);
-    dsvl_dealloc(regions->sheets);
     memset(regions, 0, sizeof *regions);
 }
 
-int dsvl_region_draw(dsvl_tensor *pixels, const dsvl_region *r, const dsvl_regions *regions,
-                     const dsvl_picture *source, const uint8_t paper[3], dsvl_error *err)
+int dsvl_region_draw(dsvl_tensor *pixels, const dsvl_region *r, const dsvl_picture *source,
+                     const uint8_t paper[3], dsvl_error *err)
 {
     const int64_t shape[3] = {r->height, r->width, 3}; /* [H, W, 3] */
     if (dsvl_tensor_new(pixels, DSVL_U8, 3, shape, err)) return -1;
     uint8_t *data = pixels->data;
     for (size_t i = 0; i < pixels->nbytes; i += 3) memcpy(data + i, paper, 3);
-    if (r->line_count) {
-        if (dsvl_sheet_draw(data, (size_t)r->width * 3, r->width, &regions->sheets[r->sheet], r->line,
-                            r->line_count, regions->pitch, r->margin, r->zoom, source, err) == 0)
-            return 0;
-        dsvl_tensor_free(pixels);
-        return -1;
-    }
     if (r->inner_width == 0 || r->inner_height == 0) return 0;
     const float box[4] = {(float)r->box[0], (float)r->box[1], fminf((float)r->box[2], (float)source->width),
                           fminf((float)r->box[3], (float)source->height)};

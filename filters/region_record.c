@@ -41,8 +41,14 @@ static int read_words(dsvl_words *words, const dsvl_record *page, dsvl_error *er
     const dsvl_tensor *flags = dsvl_record_need(page, DSVL_WORDS_FLAGS, DSVL_U8, 1, err);
     const dsvl_tensor *text = dsvl_record_need(page, DSVL_WORDS_TEXT, DSVL_U8, 1, err);
     if (!boxes || !offsets || !sizes || !flags || !text) return -1;
+    const dsvl_tensor *logprob = NULL;
+    if (dsvl_record_tensor(page, DSVL_WORDS_LOGPROB)) {
+        logprob = dsvl_record_need(page, DSVL_WORDS_LOGPROB, DSVL_F32, 1, err);
+        if (!logprob) return -1;
+    }
     int64_t n = boxes->shape[0];
-    if (boxes->shape[1] != 4 || offsets->shape[0] != n + 1 || sizes->shape[0] != n || flags->shape[0] != n)
+    if (boxes->shape[1] != 4 || offsets->shape[0] != n + 1 || sizes->shape[0] != n || flags->shape[0] != n ||
+        (logprob && logprob->shape[0] != n))
         return dsvl_fail(err, DSVL_E_INPUT,
                          "the tensors of the text layer disagree about how many words there are");
     *words = (dsvl_words){.count = (size_t)n,
@@ -50,6 +56,7 @@ static int read_words(dsvl_words *words, const dsvl_record *page, dsvl_error *er
                           .offsets = offsets->data,
                           .font_size = sizes->data,
                           .flags = flags->data,
+                          .logprob = logprob ? logprob->data : NULL,
                           .text = text->data,
                           .bytes = text->nbytes};
     for (int64_t i = 0; i <= n; i++) {
@@ -90,6 +97,18 @@ static void place_word(float out[4], const float in[4], const dsvl_page_view *v)
     out[0] = (float)(px - w), out[1] = (float)(py - h), out[2] = (float)(px + w), out[3] = (float)(py + h);
 }
 
+void dsvl_page_view_place(const dsvl_page_view *v, const double box[4], double points[4])
+{
+    const double *m = v->turn, x = (box[0] + box[2]) / 2, y = (box[1] + box[3]) / 2;
+    for (int axis = 0; axis < 2; axis++) {
+        const double middle =
+                         (m[axis] * x + m[axis + 2] * y + m[axis + 4]) * v->scale[axis] + v->origin[axis],
+                     half = (box[axis + 2] - box[axis]) / 2 * v->scale[axis];
+        points[axis] = middle - half;
+        points[axis + 2] = middle + half;
+    }
+}
+
 static int straighten(dsvl_page_view *view, double slope, dsvl_error *err)
 {
     dsvl_picture *p = &view->picture;
@@ -112,6 +131,7 @@ int dsvl_page_view_open(dsvl_page_view *view, const dsvl_record *page, dsvl_erro
 {
     if (read_page(view, page, err)) return -1;
     view->boxes = view->words.boxes;
+    view->has_words = dsvl_record_tensor(page, DSVL_WORDS_BOXES) != NULL;
     view->turn[0] = view->turn[3] = 1;
     double slope = dsvl_skew_find(&view->picture);
     if (slope == 0 || straighten(view, slope, err) == 0) return 0;
@@ -176,7 +196,8 @@ static int put_words(dsvl_record *record, const dsvl_page_view *view, const doub
         double word[4] = {(double)b[0], (double)b[1], (double)b[2], (double)b[3]};
         if (dsvl_words_add(&words, word, from->text + from->offsets[i],
                            (size_t)(from->offsets[i + 1] - from->offsets[i]), (double)from->font_size[i],
-                           from->flags[i], err))
+                           from->flags[i], err) ||
+            (from->logprob && dsvl_words_doubt(&words, (double)from->logprob[i], err)))
             goto out;
     }
     dsvl_words_keep(&words, box);
@@ -205,25 +226,24 @@ static void crop_of(double out[4], const dsvl_page_view *v, const double box[4])
 }
 
 /* Facts of where the region is: its box in the view, zooms, place of the box on the canvas. */
-static int set_place(dsvl_record *r, const dsvl_page_view *v, const double box[4], const double zoom[2],
-                     const int margin[2], dsvl_error *err)
+static int set_place(dsvl_record *r, const dsvl_page_view *v, const double box[4], double zoom, int margin,
+                     dsvl_error *err)
 {
     const double sx = v->scale[0], sy = v->scale[1], *m = v->turn;
-    const double x = box[0] - margin[0] / zoom[0],
-                 y = box[1] - margin[1] / zoom[1]; /* of the canvas's corner */
+    const double x = box[0] - margin / zoom, y = box[1] - margin / zoom; /* of the canvas's corner */
     const char *page = dsvl_record_get(r, DSVL_KEY_CROP);
     double crop[4];
     crop_of(crop, v, box);
     if (page && dsvl_record_set(r, DSVL_KEY_PAGE_CROP, page, err)) return -1;
     if (dsvl_record_setf(r, DSVL_KEY_CROP, err, "%.10g %.10g %.10g %.10g", crop[0], crop[1], crop[2],
                          crop[3]) ||
-        dsvl_record_setf(r, DSVL_KEY_TO_POINTS, err, "%.10g %.10g %.10g %.10g %.10g %.10g",
-                         sx * m[0] / zoom[0], sy * m[1] / zoom[0], sx * m[2] / zoom[1], sy * m[3] / zoom[1],
+        dsvl_record_setf(r, DSVL_KEY_TO_POINTS, err, "%.10g %.10g %.10g %.10g %.10g %.10g", sx * m[0] / zoom,
+                         sy * m[1] / zoom, sx * m[2] / zoom, sy * m[3] / zoom,
                          v->origin[0] + sx * (m[0] * x + m[2] * y + m[4]),
                          v->origin[1] + sy * (m[1] * x + m[3] * y + m[5])) ||
-        dsvl_record_setf(r, DSVL_KEY_DPI, err, "%.10g", 72 * zoom[0] / sx))
+        dsvl_record_setf(r, DSVL_KEY_DPI, err, "%.10g", 72 * zoom / sx))
         return -1;
-    return dsvl_record_setf(r, DSVL_KEY_ZOOM, err, "%.6g", zoom[0]);
+    return dsvl_record_setf(r, DSVL_KEY_ZOOM, err, "%.6g", zoom);
 }
 
 static int set_kind(dsvl_record *r, const dsvl_region *region, const dsvl_region_place *place,
@@ -239,8 +259,6 @@ static int set_kind(dsvl_record *r, const dsvl_region *region, const dsvl_region
     if (region->parts > 1 &&
         dsvl_record_setf(r, DSVL_KEY_REGION_PART, err, "%d/%d", region->part, region->parts))
         return -1;
-    if (region->line_count && dsvl_record_setf(r, DSVL_KEY_PITCH, err, "%d", place->regions->pitch))
-        return -1;
     if (region->overlap && dsvl_record_setf(r, DSVL_KEY_REGION_OVERLAP, err, "%d", region->overlap))
         return -1;
     return 0;
@@ -250,7 +268,7 @@ static int set_kind(dsvl_record *r, const dsvl_region *region, const dsvl_region
 static int draw_blank(dsvl_tensor *pixels, const dsvl_region_place *place, dsvl_error *err)
 {
     const dsvl_region none = {.width = place->blank_width, .height = place->blank_height};
-    return dsvl_region_draw(pixels, &none, NULL, NULL, place->paper, err);
+    return dsvl_region_draw(pixels, &none, NULL, place->paper, err);
 }
 
 dsvl_record *dsvl_region_record_new(const dsvl_record *page, const dsvl_page_view *view,
@@ -260,26 +278,21 @@ dsvl_record *dsvl_region_record_new(const dsvl_record *page, const dsvl_page_vie
     dsvl_record *record = copy_facts(page, err);
     const int w = view->picture.width, h = view->picture.height;
     double box[4] = {0, 0, w, h}, points[4];
-    const double blank = fmin((double)place->blank_width / w, (double)place->blank_height / h);
-    double zoom[2] = {blank, blank};
-    int margin[2] = {0, 0};
+    double zoom = fmin((double)place->blank_width / w, (double)place->blank_height / h);
+    int margin = 0;
     dsvl_tensor pixels = {0};
     if (!record) return NULL;
     if (region) {
         memcpy(box, region->box, sizeof box);
-        zoom[0] = zoom[1] = region->zoom;
-        margin[0] = margin[1] = region->margin;
-    }
-    if (region && region->line_count) { /* as if its lines stood equally far apart on the page, too */
-        zoom[1] = place->regions->pitch * (double)region->line_count / (box[3] - box[1]);
-        margin[1] = 0;
+        zoom = region->zoom;
+        margin = region->margin;
     }
     if (share_seconds(record, place->count, err) || set_kind(record, region, place, err) ||
         set_place(record, view, box, zoom, margin, err))
         goto fail;
     for (int k = 0; k < 4; k++) points[k] = box[k] * view->scale[k & 1] + view->origin[k & 1];
-    if (view->words.count && put_words(record, view, points, err)) goto fail;
-    if (region ? dsvl_region_draw(&pixels, region, place->regions, &view->picture, place->paper, err)
+    if (view->has_words && put_words(record, view, points, err)) goto fail;
+    if (region ? dsvl_region_draw(&pixels, region, &view->picture, place->paper, err)
                : draw_blank(&pixels, place, err))
         goto fail;
     if (dsvl_record_put_take(record, "pixels", &pixels, err) || dsvl_page_record_hash(record, err)) goto fail;

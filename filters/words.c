@@ -20,6 +20,11 @@ static int grow_words(dsvl_words *words, dsvl_error *err)
     if (sizes) words->font_size = sizes;
     uint8_t *flags = dsvl_realloc(words->flags, old, want, sizeof *flags);
     if (flags) words->flags = flags;
+    if (words->logprob) {
+        float *logprob = dsvl_realloc(words->logprob, old, want, sizeof *logprob);
+        if (!logprob) return dsvl_fail_memory(err, want * sizeof *logprob);
+        words->logprob = logprob;
+    }
     if (!boxes || !offsets || !sizes || !flags) return dsvl_fail_memory(err, want * sizeof *boxes * 4);
     words->offsets[0] = 0;
     words->capacity = want;
@@ -50,11 +55,20 @@ int dsvl_words_add(dsvl_words *words, const double box[4], const char *text, siz
     for (int k = 0; k < 4; k++) words->boxes[4 * words->count + (size_t)k] = (float)box[k];
     words->font_size[words->count] = (float)font_size;
     words->flags[words->count] = flags;
+    if (words->logprob) words->logprob[words->count] = 0;
     words->offsets[++words->count] = (int32_t)words->bytes;
     status = 0;
 out:
     dsvl_dealloc(clean);
     return status;
+}
+
+int dsvl_words_doubt(dsvl_words *words, double logprob, dsvl_error *err)
+{
+    if (!words->logprob) words->logprob = dsvl_alloc_zero(words->capacity, sizeof *words->logprob);
+    if (!words->logprob) return dsvl_fail_memory(err, words->capacity * sizeof *words->logprob);
+    words->logprob[words->count - 1] = (float)logprob;
+    return 0;
 }
 
 void dsvl_words_keep(dsvl_words *words, const double box[4])
@@ -70,6 +84,7 @@ void dsvl_words_keep(dsvl_words *words, const double box[4])
             memmove(words->boxes + 4 * kept, b, 4 * sizeof *b);
             memmove(words->text + bytes, words->text + begin, length);
             words->font_size[kept] = words->font_size[i];
+            if (words->logprob) words->logprob[kept] = words->logprob[i];
             words->flags[kept++] = flags;
             bytes += length;
             words->offsets[kept] = (int32_t)bytes; /* kept <= i + 1, and offsets[i + 1] has been read */
@@ -89,6 +104,7 @@ void dsvl_words_free(dsvl_words *words)
     dsvl_dealloc(words->offsets);
     dsvl_dealloc(words->font_size);
     dsvl_dealloc(words->flags);
+    dsvl_dealloc(words->logprob);
     dsvl_dealloc(words->text);
     memset(words, 0, sizeof *words);
 }

@@ -119,6 +119,8 @@ int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error 
     bool numbered = dsvl_record_int(record, DSVL_KEY_PAGE, 1, LONG_MAX, &page, NULL) == 0;
     if (numbered) source->page = json_integer(page);
     read_page_box(source, record);
+    const char *layer = dsvl_record_get(record, DSVL_KEY_TEXT_LAYER);
+    source->words_read = layer && strcmp(layer, "read") == 0;
     if (!document == !source->document && !label == !source->label && !seconds == !source->seconds &&
         numbered == !!source->page && read_region(source, record, err) == 0)
         return 0;
@@ -246,6 +248,8 @@ char *dsvl_answer_line(const dsvl_answer *answer, dsvl_error *err)
     failed |= json_object_set_new(o, "finish_reason", json_string(dsvl_finish_name(g->finish)));
     if (g->retried) failed |= json_object_set_new(o, "retried", json_true());
     if (answer->grounding) failed |= json_object_set_new(o, "grounded", json_boolean(answer->cells));
+    if (answer->cells && answer->count && answer->sources[0].words_read)
+        failed |= json_object_set_new(o, "text_layer", json_string("read"));
     if (answer->cells) failed |= json_object_set_new(o, "cells", shared(answer->cells));
     failed |= json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)answer->prompt_tokens));
     failed |= json_object_set_new(o, "completion_tokens", json_integer((json_int_t)g->count));

@@ -15,7 +15,8 @@ typedef struct dsvl_source {
     double page_box[4];       /* x0 y0 x1 y1: what the page's picture shows, in points; zeros: not known */
     double
         to_page[6]; /* region: from 0..999 of its picture to 0..999 of the page's, as pixel_to_point has it */
-    char *seconds;  /* "rasterize=0.05 tile=0.01" */
+    bool words_read; /* the words of its text layer are a model's reading of the pixels */
+    char *seconds;   /* "rasterize=0.05 tile=0.01" */
 } dsvl_source;
 
 int dsvl_source_read(dsvl_source *source, const dsvl_record *record, dsvl_error *err);

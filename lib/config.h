@@ -141,8 +141,8 @@ typedef struct dsvl_config {
     dsvl_quantization quantization; /* key quantization_config */
     int preferred_em_px;            /* type size the model reads best, pixels per em; 0: not said (key
                                        dsvl_preferred_em_px) */
-    int line_pitch_px; /* from line to line, pixels, where it reads lines best that are set anew; 0: it need
-                          not be (key dsvl_line_pitch_px) */
+    int line_pitch_px; /* it reads lines of print that are set anew on one tile, so many pixels from one to
+                          the next; 0: it has not learned that (key dsvl_line_pitch_px) */
     int region_tiles;  /* the most tiles it reads well in one picture; 0: not said (key dsvl_region_tiles) */
 } dsvl_config;
 

@@ -41,7 +41,8 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
                       *offsets = dsvl_record_tensor(record, "words.offsets"),
                       *boxes = dsvl_record_tensor(record, "words.boxes"),
                       *flags = dsvl_record_tensor(record, "words.flags"),
-                      *sizes = dsvl_record_tensor(record, "words.font_size");
+                      *sizes = dsvl_record_tensor(record, "words.font_size"),
+                      *logprobs = dsvl_record_tensor(record, "words.logprob");
     if (!text || !offsets || !boxes || !flags) {
         e->missing = true;
         return 0;
@@ -50,6 +51,8 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
         flags->dtype != DSVL_U8 || offsets->rank != 1 || boxes->rank != 2 || boxes->shape[1] != 4 ||
         flags->rank != 1 || offsets->shape[0] < 1 || boxes->shape[0] != offsets->shape[0] - 1 ||
         flags->shape[0] != boxes->shape[0] ||
+        (logprobs &&
+         (logprobs->dtype != DSVL_F32 || logprobs->rank != 1 || logprobs->shape[0] != boxes->shape[0])) ||
         (sizes && (sizes->dtype != DSVL_F32 || sizes->rank != 1 || sizes->shape[0] != boxes->shape[0])))
         return inconsistent(record, err);
     size_t n = (size_t)boxes->shape[0];
@@ -61,6 +64,7 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
         !room(&e->flags, &e->flag_capacity, e->count + n, 1) ||
         !room(&e->image, &e->image_capacity, e->count + n, sizeof *e->image) ||
         !room(&e->sizes, &e->size_capacity, e->count + n, sizeof *e->sizes) ||
+        !room(&e->logprobs, &e->logprob_capacity, e->count + n, sizeof *e->logprobs) ||
         !room(&e->passages, &e->passage_capacity, e->passage_count + 1, sizeof *e->passages))
         return dsvl_fail_memory(err, e->bytes + text->nbytes);
     const int32_t *from = offsets->data;
@@ -75,6 +79,7 @@ int dsvl_evidence_add(dsvl_evidence *e, const dsvl_record *record, size_t image,
     for (size_t i = 0; i < n; i++) {
         e->image[e->count + i] = (int32_t)image;
         e->sizes[e->count + i] = sizes ? ((const float *)sizes->data)[i] : 0;
+        e->logprobs[e->count + i] = logprobs ? ((const float *)logprobs->data)[i] : NAN;
     }
     e->passages[e->passage_count++] = (dsvl_passage){e->count, n, kind_of(record)};
     e->count += n;
@@ -96,6 +101,7 @@ void dsvl_evidence_clear(dsvl_evidence *e)
     dsvl_dealloc(e->flags);
     dsvl_dealloc(e->image);
     dsvl_dealloc(e->sizes);
+    dsvl_dealloc(e->logprobs);
     dsvl_dealloc(e->passages);
     memset(e, 0, sizeof *e);
 }
@@ -166,6 +172,17 @@ static double mean_logprob(const token_odds *odds, size_t begin, size_t end, siz
     return n ? sum / (double)n : 0;
 }
 
+/* How sure whoever read a span's words was of them; NAN where the document has them itself. */
+static double read_logprob(const dsvl_evidence *e, const dsvl_span *s)
+{
+    double least = NAN;
+    for (size_t k = 0; k < s->count; k++) {
+        const double own = (double)e->logprobs[s->words[k]];
+        if (!(own >= least)) least = own;
+    }
+    return least;
+}
+
 json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, const char *answer,
                             size_t length, const dsvl_model *model, const dsvl_generation *generation,
                             const dsvl_task *task)
@@ -190,7 +207,8 @@ json_t *dsvl_evidence_cells(const dsvl_evidence *e, const dsvl_grounding *g, con
                                   json_pack("[o,o,o,o]", point(b[0]), point(b[1]), point(b[2]), point(b[3])));
         }
         char *text = dsvl_utf8(answer + s.begin, s.end - s.begin);
-        double certainty = round(mean_logprob(&odds, s.begin, s.end, &token) * 1e6) / 1e6;
+        const double read = read_logprob(e, &s), written = mean_logprob(&odds, s.begin, s.end, &token);
+        double certainty = round((isnan(read) ? written : read) * 1e6) / 1e6;
         json_t *cell =
             json_pack("{s:o, s:i, s:o, s:o, s:f}", "text", text ? json_string_nocheck(text) : NULL, "image",
                       (int)e->image[s.words[0]], "words", words, "boxes", boxes, "mean_logprob", certainty);

@@ -9,16 +9,17 @@
 
 /* Words of one or several pages, one after the other. */
 typedef struct dsvl_evidence {
-    char *text;             /* [bytes]: UTF-8 */
-    int32_t *offsets;       /* [count + 1] */
-    float *boxes;           /* [count, 4]: points of each word's own page */
-    float *sizes;           /* [count]: type sizes in points; 0: not known */
-    uint8_t *flags;         /* [count]: see dsvl-stream(5) */
-    int32_t *image;         /* [count]: which image, from 0 */
+    char *text;       /* [bytes]: UTF-8 */
+    int32_t *offsets; /* [count + 1] */
+    float *boxes;     /* [count, 4]: points of each word's own page */
+    float *sizes;     /* [count]: type sizes in points; 0: not known */
+    float *logprobs;  /* [count]: of words that a model read from the pixels; NAN: the document has them */
+    uint8_t *flags;   /* [count]: see dsvl-stream(5) */
+    int32_t *image;   /* [count]: which image, from 0 */
     dsvl_passage *passages; /* [passage_count]: one an image */
     size_t count, bytes, passage_count;
     size_t text_capacity, offset_capacity, box_capacity, flag_capacity, image_capacity, size_capacity,
-        passage_capacity;
+        logprob_capacity, passage_capacity;
     bool missing; /* an image had no text layer */
 } dsvl_evidence;
 
@@ -34,7 +35,7 @@ dsvl_grounding *dsvl_evidence_ground(const dsvl_evidence *evidence, dsvl_error *
 
 /* [{"text", "image", "words": [...], "boxes": [[x0, y0, x1, y1], ...], "mean_logprob"}, ...]: the spans of a
  * finished answer; mean_logprob is that of the tokens of the generation that reach into the span, 0 where
- * that is NULL.
+ * that is NULL; of words that a model read from the pixels, that of the least certain one.
  * task: what was asked, NULL for an unknown prompt; cells of tables also have "row" and "column", from 0.
  * New reference; NULL: out of memory. */
 json_t *dsvl_evidence_cells(const dsvl_evidence *evidence, const dsvl_grounding *grounding,

@@ -32,19 +32,18 @@
     "mirrored" /* "1": the page was also flipped, left to right, before it was turned                        \
                 */
 #define DSVL_KEY_WARNING                                                                                     \
-    "warning"                    /* what the document's reader complained about although the page was drawn */
-#define DSVL_KEY_REGION "region" /* region: number in reading order, from 1 */
+    "warning" /* what the document's reader complained about although the page was drawn */
+#define DSVL_KEY_TEXT_LAYER "text_layer"         /* "read": a model read the words from the pixels */
+#define DSVL_KEY_REGION "region"                 /* region: number in reading order, from 1 */
 #define DSVL_KEY_REGIONS "regions"               /* of the page */
 #define DSVL_KEY_REGION_KIND "region_kind"       /* text table figure blank */
 #define DSVL_KEY_REGION_PART "region_part"       /* "1/3": of a table or text that was cut; absent: whole */
 #define DSVL_KEY_REGION_OVERLAP "region_overlap" /* rows shared with the part before */
-#define DSVL_KEY_PITCH                                                                                       \
-    "line_pitch_px" /* of a region whose lines were set anew: from one to the next, pixels */
-#define DSVL_KEY_PAGE_KINDS "page_kinds"  /* kinds of the page's regions: "text,table" */
-#define DSVL_KEY_PAGE_CROP "page_crop_pt" /* crop_pt of the page that the region is of */
-#define DSVL_KEY_ZOOM "zoom"              /* pixels of the region to one of the page */
-#define DSVL_KEY_EM "em_px"               /* type size in pixels of the region */
-#define DSVL_KEY_TILES_COLS "tiles_cols"  /* tiles, embeddings: the local grid */
+#define DSVL_KEY_PAGE_KINDS "page_kinds"         /* kinds of the page's regions: "text,table" */
+#define DSVL_KEY_PAGE_CROP "page_crop_pt"        /* crop_pt of the page that the region is of */
+#define DSVL_KEY_ZOOM "zoom"                     /* pixels of the region to one of the page */
+#define DSVL_KEY_EM "em_px"                      /* type size in pixels of the region */
+#define DSVL_KEY_TILES_COLS "tiles_cols"         /* tiles, embeddings: the local grid */
 #define DSVL_KEY_TILES_ROWS "tiles_rows"
 #define DSVL_KEY_TILE_SIZE "tile_size" /* pixels a side */
 #define DSVL_KEY_CONTENT_BOX                                                                                 \
@@ -66,6 +65,7 @@
 #define DSVL_WORDS_OFFSETS "words.offsets"
 #define DSVL_WORDS_FONT_SIZE "words.font_size"
 #define DSVL_WORDS_FLAGS "words.flags"
+#define DSVL_WORDS_LOGPROB "words.logprob"
 
 typedef struct dsvl_record {
     json_t *metadata;       /* object of strings */

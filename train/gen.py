@@ -22,6 +22,8 @@ CANDIDATES = [[a * TILE, b * TILE] for a, b in GRIDS]
 PREFERRED_EM = 28
 EM = (20., 38.)
 PITCH, SHEET_EM = 32, (18., 28.)  # of sheets: lines set anew, each on its own row of visual tokens
+CELLS = ("word", "name", "number", "int", "grouped", "dec1", "dec2", "dec3", "percent", "amount", "date", "code", "flag",
+         "random", "phrase")
 P_TEXT, P_CSV, P_MD, P_CHART = ("Read the text.", "Extract the table as CSV.", "Extract the table as Markdown.",
                                 "Extract the chart as CSV.")
 
@@ -122,11 +124,14 @@ class Generator:
                 if z < 1.5 and best_resolution(a, b) == (TILE * tw, TILE * th):
                     w, h, self.zoom = a, b, z
                     break
+        return Page(w, h, *self.shades())
+
+    def shades(self):
+        """(ink, paper)"""
+        r = self.r
         ink = 0 if r.random() < .6 else r.randint(0, 100)
         paper = 255 if r.random() < .65 else r.randint(215, 255)
-        if r.random() < .02:
-            ink, paper = paper, r.randint(0, 60)
-        return Page(w, h, ink, paper)
+        return (paper, r.randint(0, 60)) if r.random() < .02 else (ink, paper)
 
     def strip(self, font, s):
         """s without what the font cannot print"""
@@ -269,6 +274,72 @@ class Generator:
             page.line(x0, q, x1, q, r.choice([1, 1, 2]), page.ink)
         return Sample("sheet" if self.sheet else "text", P_TEXT, ans, page)
 
+    # ---- pieces of lines, one to a row of tokens, as dsvl-read sets them
+
+    def piece(self, font, style, room):
+        """What stands in one row: words up to room, or what a cell of a table holds."""
+        r, kind = self.r, style
+        if style == "mixed":
+            kind = r.choice(["words", "cell", "random", "number", "mixed"])
+        if kind == "cell":
+            t = self.strip(font, self.cell(r.choice(CELLS)))
+            t = " ".join(t.split())
+            while len(t) > 1 and font.advance(t) > room:
+                t = t[:-1].strip()
+            return t or "x"
+        full = room * (1 if r.random() < .75 else r.uniform(.1, 1))
+        s, rest = "", r.random() < .04
+        while True:
+            t = self.strip(font, self.w.token(kind))
+            if rest and len(t) > 4:  # the second half of a word
+                t, rest = t[r.randint(1, len(t) - 2):], False
+            if not t:
+                continue
+            if font.advance(s + " " * bool(s) + t) > full:
+                if not s or r.random() < .06:  # a word without room goes on in the next row, with a hyphen or without
+                    cut = "-" if r.random() < .5 and s else ""
+                    while t and font.advance(s + " " * bool(s) + t + cut) > full:
+                        t = t[:-1]
+                    s += (" " * bool(s) + t + cut) if len(t) > 1 else ""
+                return s or self.strip(font, "1a")
+            s += " " * bool(s) + t
+
+    def lines(self, tw, th):
+        r = self.r
+        page, ans = Page(TILE * tw, TILE * th, *self.shades()), Answer()
+        self.zoom, self.sheet = 1., True
+        first = self.font()
+        style = r.choices(["words", "cell", "mixed", "random", "number"], [40, 34, 14, 6, 6])[0]
+        rows = page.h // PITCH
+        count = rows if r.random() < .85 else r.randint(1, rows)
+        vary, ruled, gap = r.random() < .3, r.random() < .12, r.random() < .25
+        for row in range(count):
+            f = first
+            if vary and r.random() < .5:
+                f = self.font() if r.random() < .4 else f.variant(r.uniform(*SHEET_EM), bold=r.random() < .4, italic=r.random() < .2)
+            em = f.size
+            track = 0. if f.shaper or r.random() < .8 else r.uniform(-.015, .06) * em
+            x, y = r.uniform(1, 10), row * PITCH + self.baseline(em)
+            words = self.piece(f, style, page.w - 14 - x).split(" ")
+            space = max(.18 * em, f.glyph(" ")[1]) * (r.uniform(.8, 1.6) if gap else 1)
+            used = sum(page.width(f, t, track) for t in words)
+            if len(words) > 1:
+                space = min(space, max(.16 * em, (page.w - 3 - x - used) / (len(words) - 1)))
+            begun = len(page.chars)
+            end = self.line(page, ans, [f] * len(words), x, y, words, space, track)
+            middle = row * PITCH + PITCH * .75  # one place for all heights of a row
+            page.chars[begun:] = [(a, middle, c) for a, _, c in page.chars[begun:]]
+            if r.random() < .02:
+                page.line(x, y + .12 * em, end, y + .12 * em, max(1, em * .05), page.ink)
+            if ruled and r.random() < .4:
+                q = row * PITCH + r.choice([r.uniform(0, 2), PITCH - r.uniform(0, 2)])
+                page.line(r.uniform(0, 4), q, r.choice([page.w, end + 4]), q, r.uniform(.6, 2), r.choice([page.ink, 120, 180]))
+            if ruled and r.random() < .15:
+                q = r.choice([x - .3 * em, end + .4 * em])
+                page.line(q, row * PITCH, q, row * PITCH + PITCH, r.uniform(.6, 2), r.choice([page.ink, 120, 180]))
+        ans.at = [p and (p[0], p[1] // PITCH * PITCH + PITCH * .75) for p in ans.at]
+        return Sample("lines", P_TEXT, ans, page)
+
     # ---- tables
 
     def cell(self, t):
@@ -318,8 +389,7 @@ class Generator:
         head = f.variant(bold=True) if r.random() < .6 else f
         header = r.random() < .88
         nc, nr = r.randint(2, 2 + round(1.6 * tw)), r.randint(2, 3 + round(4.5 * th))
-        kinds = [r.choice(["word", "name", "number", "int", "grouped", "dec1", "dec2", "dec3", "percent", "amount", "date",
-                           "code", "flag", "random", "phrase"]) for _ in range(nc)]
+        kinds = [r.choice(CELLS) for _ in range(nc)]
         if r.random() < .7:
             kinds[0] = r.choice(["word", "name", "name", "phrase", "int", "code", "date"])
         rules = r.choices(["grid", "rows", "booktabs", "head", "none", "zebra", "box", "columns"],
@@ -690,6 +760,8 @@ class Generator:
 
     def make(self, kind, tw, th):
         self.sheet = kind in ("sheet", "rows")
+        if kind == "lines":
+            return self.lines(tw, th)
         if self.sheet:
             return self.text(tw, th) if kind == "sheet" else self.table(tw, th, self.r.random() < .1)
         return self.table(tw, th, True) if kind == "markdown" else getattr(self, kind)(tw, th)
@@ -702,11 +774,13 @@ class Generator:
         for _ in range(n):
             s = self.make(r.choices(list(mix), list(mix.values()))[0], *r.choice(list(grids)))
             skew = r.uniform(-1, 1) * (1 if r.random() < .5 else .3) if not (clean or self.sheet) and r.random() < .2 else 0.
+            if s.kind == "lines" and r.random() < .12:
+                skew = r.uniform(-.3, .3)
             if s.kind == "locate":
                 self.finish_box(s, skew)
-            elif skew:
+            elif skew and s.kind != "lines":
                 s.at = [p and raster.rotated(*p, s.page, skew) for p in s.at]
-            if skew:
+            if skew and s.kind != "lines":
                 s.chars = [raster.rotated(x, y, s.page, skew) + (c,) for x, y, c in s.page.chars]
             else:
                 s.chars = s.page.chars

@@ -9,14 +9,14 @@ import torch.multiprocessing as mp
 
 def orthogonalise(g, steps=5):
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g / (g.norm() + 1e-7)
+    x = (g / (g.norm() + 1e-7)).bfloat16()
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.t()
     for _ in range(steps):
         s = x @ x.t()
         x = a * x + (b * s + c * (s @ s)) @ x
-    return x.t() if tall else x
+    return (x.t() if tall else x).float()
 
 
 class Shared:

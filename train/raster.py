@@ -68,6 +68,9 @@ class Font:
             r = self._run[s] = [q[:5] for q in r]
         return r
 
+    def advance(self, s):
+        return sum(g[1] for g in self.run(s))
+
     def variant(self, size=None, bold=None, italic=None, shaped=None):
         f, b, i, k = self.key
         return Font(f, size or self.size, b if bold is None else bold, i if italic is None else italic,

@@ -26,8 +26,7 @@ NEXT = {"text": 47, "table": 27, "markdown": 5, "chart": 12, "blank": 3, "locate
 
 # what: the parts trained; tower: share of the decoder's gradient that reaches the tower; dense: weight of its own task
 STAGES = {
-    "encoder": dict(what=("vision", "heads.dense"), grids={(2, 1): 4, (2, 2): 1}, dense=1., lr=1.2e-3, batch=12,
-                    mix={"text": 75, "table": 17, "chart": 7, "blank": 1}),
+    "encoder": dict(what=("vision", "heads.dense"), grids={(1, 1): 1}, dense=1., lr=1.2e-3, batch=32, mix={"lines": 1}),
     "projector": dict(what=("projector", "heads.patch"), grids={(2, 1): 1}, dense=0., lr=2.5e-3, batch=12,
                       mix={"text": 75, "table": 17, "chart": 7, "blank": 1}),
     "decoder": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
@@ -56,7 +55,7 @@ class TileFeed:
     def __call__(self, grid):
         n = self.stage["batch"]
         while len(self.buffer) < n:
-            for s in self.gen.samples(12, list(self.stage["grids"]), self.stage["mix"]):
+            for s in self.gen.samples(2 * n, list(self.stage["grids"]), self.stage["mix"]):
                 w, h = s.grid
                 lab = dense_labels(s.chars, w * TILE, h * TILE)
                 k = TILE // 16
@@ -125,7 +124,7 @@ CLASS_WEIGHT[0] = .25
 def dense_loss(logits, labels):
     y = labels.reshape(-1)
     y = torch.where(y == IGNORE, -100, y)
-    return F.cross_entropy(logits.reshape(-1, CLASSES), y, weight=CLASS_WEIGHT)
+    return F.cross_entropy(logits.reshape(-1, CLASSES).float(), y, weight=CLASS_WEIGHT)
 
 
 def dense_right(logits, labels):
@@ -164,7 +163,8 @@ def place_losses(heads, hidden, after, at_text, at_local, tokens, width):
     losses = {}
     for name, x, key in asked:
         x = F.layer_norm(x, x.shape[-1:])
-        losses[name] = F.cross_entropy(heads.row(x), key // width) + F.cross_entropy(heads.column(x), key % width)
+        losses[name] = (F.cross_entropy(heads.row(x).float(), key // width)
+                        + F.cross_entropy(heads.column(x).float(), key % width))
     return losses
 
 
@@ -194,7 +194,7 @@ def sample_step(model, heads, stage, batch, early):
             probes[0] = [((k,), after[:, 0], after[:, 1] + at_text, after[:, 1] + at_text - k) for k in range(3)]
     logits, look, hidden = model.decode(x, start, probes=probes)
     target = batch["target"][:, batch["first"]:]
-    read = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), target.reshape(-1), ignore_index=-100)
+    read = F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), target.reshape(-1), ignore_index=-100)
     loss = read
     log = dict(read=read.item())
     if probes[1]:
@@ -202,7 +202,7 @@ def sample_step(model, heads, stage, batch, early):
         slot = 0.
         for head, where, layer in ((heads.here, here, 1), (heads.next, after, 2)):
             h = hidden[layer][where[:, 0], where[:, 1] + at_text]
-            slot = slot + F.cross_entropy(head(F.layer_norm(h, h.shape[-1:])), where[:, 3])
+            slot = slot + F.cross_entropy(head(F.layer_norm(h, h.shape[-1:])).float(), where[:, 3])
         loss = loss + (.15 + .15 * min(1, 2 * early)) * (align + .5 * slot)
         places = place_losses(heads, hidden, after, at_text, at_local, image.shape[1] - 8 * 9 - 1, 8 * tw + 1)
         loss = loss + .1 * sum(places.values())
@@ -264,10 +264,11 @@ def worker(rank, opt, model, heads, args, stage, done, path):
             except Exception:  # a page that could not be laid out is no reason to stop
                 traceback.print_exc()
                 feed = type(feed)(seed + step + 7919, stage)
-        if decoding:
-            loss, log, right = sample_step(model, heads, stage, batch, max(0., 1 - step / args.early) if args.early else 0.)
-        else:
-            loss, log, right = tile_step(model, heads, stage, batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
+            if decoding:
+                loss, log, right = sample_step(model, heads, stage, batch, max(0., 1 - step / args.early) if args.early else 0.)
+            else:
+                loss, log, right = tile_step(model, heads, stage, batch)
         loss.backward()
         log["norm"] = opt.step(lr)
         step += 1
@@ -321,6 +322,7 @@ def main():
     p.add_argument("--report", type=int, default=50)
     p.add_argument("--early", type=int, default=0, help="decoder: steps with help for the first layers")
     p.add_argument("--batch", type=int)
+    p.add_argument("--half", action="store_true", help="products in bfloat16: for CPUs where that is faster (README.md)")
     p.add_argument("--world", type=int, default=2)
     args = p.parse_args()
     stage = dict(dict(tower=0., dense=0., mix=None), **STAGES[args.stage])

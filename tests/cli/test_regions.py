@@ -1,14 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """dsvl-regions on the shipped report, with the text layer and from pixels alone: kinds, order and places; canvases that
-dsvl-tile takes without scaling; words that stay with their region; blank pages; records that pass; lines set anew."""
+dsvl-tile takes without scaling; words that stay with their region; blank pages; records that pass."""
 import json
-import shutil
 import struct
 import subprocess
-import tempfile
-
-import numpy as np
 
 
 def run(*command, data=b''):
@@ -36,22 +32,11 @@ def overlap(a, b):
 
 
 TABLE, CHART = (72, 190, 472, 370), (72, 110, 432, 323)  # as make_report.py draws them; the chart with its labels
-def model(folder, pitch):
-    """The embedded model's configuration, with or without a wish for lines set anew."""
-    config = json.load(open('models/nano/config.json'))
-    for key in ('dsvl_line_pitch_px', 'dsvl_region_tiles'):
-        config.pop(key, None)
-    json.dump({**config, **({'dsvl_line_pitch_px': pitch} if pitch else {})}, open(folder + '/config.json', 'w'))
-    shutil.copy('models/nano/processor_config.json', folder)
-
-
-plain = tempfile.TemporaryDirectory()
-model(plain.name, 0)
 candidates = {tuple(c) for c in json.load(open('models/nano/processor_config.json'))['candidate_resolutions']}
 for layer in ([], ['--no-text-layer']):
     page = run('dsvl-rasterize', '--dpi', '216', *layer, 'tests/data/report.pdf')
-    stream = run('dsvl-regions', '-m', plain.name, data=page)
-    again = run('dsvl-regions', '-m', plain.name, data=page)
+    stream = run('dsvl-regions', data=page)
+    again = run('dsvl-regions', data=page)
     timeless = [[({k: v for k, v in f.items() if k != 'seconds'}, t) for f, t in records(s)] for s in (stream, again)]
     assert timeless[0] == timeless[1], 'not deterministic'
     found = [(f, t) for f, t in records(stream) if f['dsvl.kind'] == 'region']
@@ -84,46 +69,3 @@ assert kinds == [('region', 'blank'), ('end', None)], kinds
 # What is no page passes untouched.
 tiles = run('dsvl-tile', 'build/blank.ppm')
 assert run('dsvl-regions', data=tiles) == tiles
-
-# Sheets, where a model asks for them: each line in a row of its own, its ink in the middle of it, and as far to the left
-# and right as poppler's own words of that line say.
-PITCH = 32
-with tempfile.TemporaryDirectory() as folder:
-    model(folder, PITCH)
-    page = run('dsvl-rasterize', '--dpi', '180', 'tests/data/report.pdf', 'tests/eval/pages/text-html-2.pdf')
-    stream = run('dsvl-regions', '-m', folder, data=page)
-    asked = [f for f, _ in records(run('dsvl-regions', '-m', folder, '--if-needed', data=page))]
-    assert all(f['dsvl.kind'] in ('region', 'end') for f in asked), 'no page is read whole'
-sheets = [(f, t) for f, t in records(stream) if 'line_pitch_px' in f]
-figures = [f for f, t in records(stream) if f.get('region_kind') == 'figure']
-assert len(figures) == 1 and 'line_pitch_px' not in figures[0]
-table = [f['region_part'] for f, _ in sheets if f['region_kind'] == 'table']
-assert table == ['1/2', '2/2'], table  # nine rows, eight to a sheet, and one of them twice
-lines = 0
-for facts, tensors in sheets:
-    shape, data = tensors['pixels']
-    assert shape[0] == 256 and facts['line_pitch_px'] == str(PITCH)
-    dark = np.frombuffer(data, np.uint8).reshape(shape).min(2) < 128
-    boxes = np.frombuffer(tensors['words.boxes'][1], np.float32).reshape(-1, 4)
-    sizes = dict(zip(map(tuple, boxes.tolist()), np.frombuffer(tensors['words.font_size'][1], np.float32)))
-    rows = []  # of words: those whose middles are next to each other
-    for box in sorted(boxes.tolist(), key=lambda b: b[1] + b[3]):
-        if rows and box[1] + box[3] - rows[-1][0][1] - rows[-1][0][3] < box[3] - box[1]:
-            rows[-1].append(box)
-        else:
-            rows.append([box])
-    zoom, left = float(facts['zoom']) * 180 / 72, float(facts['crop_pt'].split()[0])
-    for k in range(8):
-        band = dark[k * PITCH:(k + 1) * PITCH].copy()
-        band[(band.sum(1) > .5 * shape[1])] = False  # rules
-        if k >= len(rows):
-            assert not band.any(), (facts['region'], k)
-            continue
-        y, x = np.nonzero(band[:, 4:] if facts['region_kind'] == 'text' else band[:, 12:])
-        x += 4 if facts['region_kind'] == 'text' else 12
-        assert abs((y.min() + y.max()) / 2 - PITCH / 2) < 5, (facts['region'], k, y.min(), y.max())
-        if facts['region_kind'] == 'text' and max(sizes[tuple(b)] for b in rows[k]) * zoom < .85 * PITCH:  # else zoomed less
-            for ink, edge in ((x.min(), min(b[0] for b in rows[k])), (x.max(), max(b[2] for b in rows[k]))):
-                assert abs(ink - (8 + (edge - left) * zoom)) < 5, (facts['region'], k, ink, edge)
-            lines += 1
-assert lines > 50, lines

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pages in, pages out: one that has no text layer gets one, read from its pixels by a model. The print is
+ * found by its ink, set anew line by line on tiles, and read tile by tile. */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cli.h"
+#include "filters/page_record.h"
+#include "filters/print.h"
+#include "filters/region_record.h"
+#include "lib/alloc.h"
+#include "lib/model.h"
+#include "lib/reading.h"
+
+enum { MOST_THREADS = 64 };
+/* Type size, of the height of a row: accents and tails have room. */
+static const double ROW_EM = 0.72;
+
+static struct {
+    const char *model;
+    long threads;
+    uint64_t max_memory;
+} options;
+
+static const cli_option option_table[] = {
+    {"model", 'm', CLI_STRING, &options.model, "DIR", "model folder (default: the embedded model)", 0, 0},
+    {"threads", 0, CLI_INT, &options.threads, "N", "threads; 0: one per processor (default)", 0,
+     MOST_THREADS},
+    {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
+     "limit of the working memory, weights not counted", 0, 0},
+    CLI_COMMON,
+};
+static const cli_program program = {
+    "dsvl-read",
+    "[OPTION...] [FILE...]",
+    "Give page records that have no text layer one, read from their pixels by a model.",
+    option_table,
+    sizeof option_table / sizeof *option_table,
+};
+
+/* What was read of a piece of a line. */
+typedef struct text {
+    char *bytes;     /* [length]; owned */
+    float *logprobs; /* [length]; owned */
+    size_t length;
+} text;
+
+typedef struct desk {
+    dsvl_model *model;
+    dsvl_print_rows rows;
+    size_t rows_a_tile;
+    dsvl_print_reader *readers[MOST_THREADS];
+    long threads;
+    size_t tiles, pages;
+} desk;
+
+/* A page that the readers share: each takes the next tile's pieces until there are none. */
+typedef struct job {
+    desk *desk;
+    const dsvl_print *print;
+    text *texts; /* [pieces] */
+    atomic_size_t next;
+    atomic_int failed;
+    dsvl_error error; /* of the first that failed */
+} job;
+
+typedef struct reader {
+    job *job;
+    dsvl_print_reader *reader;
+    uint8_t *tile; /* [S, S, 3] */
+} reader;
+
+/* ---- reading ----------------------------------------------------------------------------------------- */
+
+static int keep(text *t, const dsvl_reading *from, size_t begin, size_t end, dsvl_error *err)
+{
+    t->length = end - begin;
+    t->bytes = dsvl_alloc(t->length, 1);
+    t->logprobs = dsvl_alloc(t->length, sizeof *t->logprobs);
+    if (!t->bytes || !t->logprobs) return dsvl_fail_memory(err, t->length * sizeof *t->logprobs);
+    memcpy(t->bytes, from->text + begin, t->length);
+    memcpy(t->logprobs, from->logprobs + begin, t->length * sizeof *t->logprobs);
+    return 0;
+}
+
+/* Lines of an answer to the texts of the rows they were read from; of a single row all are its own. */
+static int share_out(const dsvl_reading *from, text *texts, size_t count, dsvl_error *err)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t end = begin;
+        while (end < from->length && (count == 1 || from->text[end] != '\n')) end++;
+        if (keep(&texts[i], from, begin, end, err)) return -1;
+        begin = end + 1;
+    }
+    for (size_t k = 0; count == 1 && k < texts->length; k++)
+        if (texts->bytes[k] == '\n') texts->bytes[k] = ' ';
+    return 0;
+}
+
+static size_t lines_of(const dsvl_reading *reading)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < reading->length; i++) n += reading->text[i] == '\n';
+    return n;
+}
+
+/* Read pieces [first, first + count). An answer of as many lines says which is whose; another one is not
+ * believed, and fewer pieces are shown at a time. */
+static int read_rows(reader *r, size_t first, size_t count, dsvl_error *err)
+{
+    const job *j = r->job;
+    const int side = j->desk->rows.width;
+    dsvl_reading reading = {0};
+    memset(r->tile, 255, (size_t)side * (size_t)side * 3);
+    if (dsvl_print_draw(r->tile, j->print, first, count, &j->desk->rows, err) ||
+        dsvl_reading_of(r->reader, r->tile, &reading, err))
+        return -1;
+    const bool plain = reading.whole && lines_of(&reading) == count;
+    int status = plain || count == 1 ? share_out(&reading, j->texts + first, count, err) : 0;
+    dsvl_reading_clear(&reading);
+    if (plain || count == 1 || status) return status;
+    const size_t half = count / 2;
+    return read_rows(r, first, half, err) || read_rows(r, first + half, count - half, err) ? -1 : 0;
+}
+
+static void *read_tiles(void *user)
+{
+    reader *r = user;
+    job *j = r->job;
+    const size_t each = j->desk->rows_a_tile;
+    dsvl_error err = {0};
+    for (;;) {
+        const size_t first = each * atomic_fetch_add(&j->next, 1), left = j->print->piece_count - first;
+        if (first >= j->print->piece_count || atomic_load(&j->failed)) return NULL;
+        if (read_rows(r, first, left < each ? left : each, &err) == 0) continue;
+        if (atomic_exchange(&j->failed, 1) == 0) j->error = err;
+        return NULL;
+    }
+}
+
+static int read_print(desk *d, const dsvl_print *print, text *texts, dsvl_error *err)
+{
+    const size_t side = (size_t)d->rows.width,
+                 tiles = (print->piece_count + d->rows_a_tile - 1) / d->rows_a_tile;
+    job j = {.desk = d, .print = print, .texts = texts};
+    reader readers[MOST_THREADS] = {0};
+    pthread_t threads[MOST_THREADS];
+    long n = 0, begun = 0;
+    for (; n < d->threads && (n == 0 || (size_t)n < tiles); n++) {
+        readers[n] = (reader){&j, d->readers[n], dsvl_alloc(side * side, 3)};
+        if (!readers[n].tile) break;
+        if (n > 0 && pthread_create(&threads[n], NULL, read_tiles, &readers[n])) break;
+        begun = n;
+    }
+    if (readers[0].tile) read_tiles(&readers[0]);
+    for (long i = 1; i <= begun; i++) pthread_join(threads[i], NULL);
+    for (long i = 0; i <= n && i < MOST_THREADS; i++) dsvl_dealloc(readers[i].tile);
+    if (n == 0) return dsvl_fail_memory(err, side * side * 3);
+    if (j.failed) *err = j.error;
+    d->tiles += tiles;
+    cli_count("tiles_total", "result=\"read\"", tiles);
+    return j.failed ? -1 : 0;
+}
+
+/* ---- words ------------------------------------------------------------------------------------------- */
+
+/* A word in the making: pieces may part it. */
+typedef struct word {
+    char *bytes;
+    size_t length, capacity;
+    double sum;    /* of its bytes' log-probabilities */
+    double box[4]; /* pixels */
+} word;
+
+static int begin_word(word *w, const double box[4])
+{
+    w->length = 0;
+    w->sum = 0;
+    memcpy(w->box, box, sizeof w->box);
+    return 0;
+}
+
+static int extend_word(word *w, const text *t, size_t begin, size_t end, const double box[4], dsvl_error *err)
+{
+    void *block = w->bytes;
+    const bool room = dsvl_grow(&block, &w->capacity, w->length + end - begin, 1);
+    w->bytes = block;
+    if (!room) return dsvl_fail_memory(err, w->length + end - begin);
+    memcpy(w->bytes + w->length, t->bytes + begin, end - begin);
+    w->length += end - begin;
+    for (size_t i = begin; i < end; i++) w->sum += (double)t->logprobs[i];
+    w->box[2] = fmax(w->box[2], box[2]);
+    return 0;
+}
+
+static int put_word(dsvl_words *words, const word *w, const dsvl_print_line *line, const dsvl_page_view *view,
+                    uint8_t flags, dsvl_error *err)
+{
+    double points[4];
+    if (w->length == 0) return 0;
+    dsvl_page_view_place(view, w->box, points);
+    if (dsvl_words_add(words, points, w->bytes, w->length, line->em * view->scale[1], flags, err)) return -1;
+    return dsvl_words_doubt(words, w->sum / (double)w->length, err);
+}
+
+/* Bytes of the words of a text: begins and letters [room], how many. */
+static size_t split(const text *t, size_t *begins, size_t *letters)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->length;) {
+        size_t end = i;
+        while (end < t->length && t->bytes[end] != ' ') end++;
+        if (end > i) {
+            begins[n] = i;
+            letters[n++] = end - i;
+        }
+        i = end + 1;
+    }
+    return n;
+}
+
+/* The words of one line's pieces [first, end). */
+static int put_line(dsvl_words *words, word *w, const dsvl_print *print, const text *texts, size_t first,
+                    size_t end, const dsvl_page_view *view, dsvl_error *err)
+{
+    const dsvl_print_line *line = &print->lines[print->pieces[first].line];
+    size_t *begins = NULL, *letters = NULL;
+    double(*boxes)[4] = NULL;
+    int status = -1;
+    w->length = 0;
+    for (size_t i = first; i < end; i++) {
+        const text *t = &texts[i];
+        const size_t room = t->length / 2 + 1;
+        dsvl_dealloc(begins), dsvl_dealloc(letters), dsvl_dealloc(boxes);
+        begins = dsvl_alloc(room, sizeof *begins), letters = dsvl_alloc(room, sizeof *letters);
+        boxes = dsvl_alloc(room, sizeof *boxes);
+        if (!begins || !letters || !boxes) {
+            dsvl_fail_memory(err, room * sizeof *boxes);
+            goto out;
+        }
+        const size_t n = split(t, begins, letters);
+        if (n && dsvl_print_place(print, i, letters, n, boxes, err)) goto out;
+        for (size_t k = 0; k < n; k++) {
+            const bool goes_on = k == 0 && i > first && print->pieces[i].joined && w->length;
+            if (!goes_on && (put_word(words, w, line, view, DSVL_WORD_SPACE, err) || begin_word(w, boxes[k])))
+                goto out;
+            if (extend_word(w, t, begins[k], begins[k] + letters[k], boxes[k], err)) goto out;
+        }
+    }
+    status = put_word(words, w, line, view, DSVL_WORD_LINE, err);
+out:
+    dsvl_dealloc(begins), dsvl_dealloc(letters), dsvl_dealloc(boxes);
+    return status;
+}
+
+static int put_words(dsvl_record *record, const dsvl_print *print, const text *texts,
+                     const dsvl_page_view *view, dsvl_error *err)
+{
+    dsvl_words words = {0};
+    word w = {0};
+    int status = 0;
+    for (size_t i = 0, end; i < print->piece_count && !status; i = end) {
+        for (end = i + 1; end < print->piece_count && print->pieces[end].line == print->pieces[i].line;)
+            end++;
+        status = put_line(&words, &w, print, texts, i, end, view, err);
+    }
+    if (!status) status = dsvl_words_put_take(record, &words, err);
+    if (!status) status = dsvl_record_set(record, DSVL_KEY_TEXT_LAYER, "read", err);
+    dsvl_dealloc(w.bytes);
+    dsvl_words_free(&words);
+    return status;
+}
+
+/* ---- program ----------------------------------------------------------------------------------------- */
+
+static int read_page(void *user, dsvl_record *record, dsvl_error *err)
+{
+    desk *d = user;
+    dsvl_page_view view = {0};
+    dsvl_print print = {0};
+    text *texts = NULL;
+    char place[256];
+    const double begun = cli_seconds();
+    int status = -1;
+    if (dsvl_record_tensor(record, DSVL_WORDS_TEXT)) {
+        cli_note("%s: has a text layer of its own", dsvl_record_place(record, place));
+        return 0;
+    }
+    if (dsvl_page_view_open(&view, record, err) ||
+        dsvl_print_find(&print, &view.picture, 1 / view.scale[1], &d->rows, err))
+        goto out;
+    texts = dsvl_alloc_zero(print.piece_count, sizeof *texts);
+    if (!texts) {
+        dsvl_fail_memory(err, print.piece_count * sizeof *texts);
+        goto out;
+    }
+    if (read_print(d, &print, texts, err) || put_words(record, &print, texts, &view, err)) goto out;
+    cli_note("%s: %zu lines in %zu pieces", dsvl_record_place(record, place), print.line_count,
+             print.piece_count);
+    status = cli_stamp(&program, record, dsvl_model_name(d->model), cli_seconds() - begun, err);
+out:
+    if (status) dsvl_error_prefix(err, "%s: ", dsvl_record_place(record, place));
+    for (size_t i = 0; texts && i < print.piece_count; i++) {
+        dsvl_dealloc(texts[i].bytes);
+        dsvl_dealloc(texts[i].logprobs);
+    }
+    dsvl_dealloc(texts);
+    dsvl_print_free(&print);
+    dsvl_page_view_close(&view);
+    return status;
+}
+
+/* Each reader has a thread, and its products one. */
+static int open_model(desk *d, dsvl_error *err)
+{
+    d->threads = options.threads ? options.threads : sysconf(_SC_NPROCESSORS_ONLN);
+    if (d->threads < 1) d->threads = 1;
+    if (d->threads > MOST_THREADS) d->threads = MOST_THREADS;
+    const dsvl_options model_options = {.threads = 1,
+                                        .max_memory = options.max_memory / (uint64_t)d->threads};
+    d->model = cli_model_open(options.model, DSVL_PART_VISION | DSVL_PART_DECODER | DSVL_PART_TOKENIZER,
+                              &model_options, err);
+    if (!d->model) return -1;
+    const dsvl_config *c = &d->model->config;
+    const int side = dsvl_model_tile_size(d->model);
+    d->rows = (dsvl_print_rows){ROW_EM * c->line_pitch_px, c->line_pitch_px, side};
+    if (c->line_pitch_px < 1 || c->line_pitch_px > side)
+        return dsvl_fail(err, DSVL_E_MODEL,
+                         "model %s does not read lines set anew (there is no dsvl_line_pitch_px in its "
+                         "config.json): leave out -m for the embedded model, which does",
+                         dsvl_model_name(d->model));
+    d->rows_a_tile = (size_t)(side / c->line_pitch_px);
+    for (long i = 0; i < d->threads; i++) {
+        d->readers[i] = dsvl_print_reader_new(d->model, err);
+        if (!d->readers[i]) return -1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static desk d;
+    dsvl_error err = {0};
+    const int files = cli_parse(&program, argc, argv);
+    if (cli_check_output("dsvl-regions")) return CLI_USAGE;
+    cli_input *input = cli_input_new(argv, files, &err);
+    int status = input ? open_model(&d, &err) : -1;
+    status = status ? cli_fail(&err) : cli_filter(&program, input, "page", read_page, &d);
+    for (long i = 0; i < MOST_THREADS; i++) dsvl_print_reader_free(d.readers[i]);
+    dsvl_model_close(d.model);
+    cli_input_free(input);
+    return status;
+}
