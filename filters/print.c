@@ -22,16 +22,17 @@ enum { MARGIN = 4 }; /* pixels left and right in a row */
 
 /* ---- what is no print ---- */
 
-/* The marks of an axis: short strokes that touch a rule. They go from the pieces. */
+/* The marks of an axis: short strokes right beside a rule. They go from the pieces. */
 static void drop_ticks(dsvl_ink *ink, double em)
 {
     size_t kept = 0;
     for (size_t i = 0; i < ink->piece_count; i++) {
         const dsvl_cells *p = &ink->pieces[i];
         const int w = p->x1 - p->x0, h = p->y1 - p->y0, low = w < h ? w : h, high = w < h ? h : w;
+        const bool stroke = low <= 0.15 * em + 1 && high <= 0.6 * em && high >= 2 * low;
         bool tick = false;
-        for (size_t k = 0; k < ink->rule_count && low <= 0.15 * em + 1 && high <= 0.6 * em && !tick; k++)
-            tick = dsvl_cells_touch(p, &ink->rules[k], 0);
+        for (size_t k = 0; k < ink->rule_count && stroke && !tick; k++)
+            tick = dsvl_cells_touch(p, &ink->rules[k], 1);
         if (tick) continue;
         ink->areas[kept] = ink->areas[i];
         ink->pieces[kept++] = *p;

@@ -139,7 +139,7 @@ class Generator:
 
     def baseline(self, em):
         """Of a sheet's line, below the top of its row: capitals and descenders in its middle, nearly."""
-        return PITCH / 2 + .27 * em + self.r.uniform(-3, 3)
+        return PITCH / 2 + .27 * em + self.r.triangular(-4, 5)
 
     # ---- text
 

@@ -36,6 +36,8 @@ STAGES = {
     "sheets": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
                          "heads.next", "heads.row", "heads.column"), grids=SHEETS, tower=0., dense=0., patch=1., lr=5e-4, batch=14,
                    mix=SET),
+    "lines": dict(what=("",), grids={(1, 1): 1}, tower=.5, dense=.5, patch=.5, lr=8e-4, batch=24, wrong=.04,
+                  mix={"lines": 97, "blank": 3}),
     "joint": dict(what=("",), grids=FEW, tower=.2, dense=.5, lr=8e-4, batch=8, mix=None),
     "tiles": dict(what=("",), grids=MANY, tower=.2, dense=.3, lr=6e-4, batch=10, mix=None),
 }
@@ -75,11 +77,11 @@ class SampleFeed:
     def __call__(self, grid):
         if not self.pool.get(grid):
             size = max(1, self.stage["batch"] // (grid[0] * grid[1] + (grid != (1, 1))))
-            some = [self.encode(s) for s in self.gen.samples(4 * size, [grid], self.stage["mix"])]
+            some = [self.encode(s) for s in self.gen.samples(6 * size, [grid], self.stage["mix"])]
             some.sort(key=lambda s: len(s["ids"]))
             self.pool[grid] = [some[i:i + size] for i in range(0, len(some), size)]
             self.gen.r.shuffle(self.pool[grid])
-        return collate(self.pool[grid].pop())
+        return collate(self.pool[grid].pop(), self.stage.get("wrong", 0.), self.gen.r)
 
     @staticmethod
     def encode(s):
@@ -97,7 +99,9 @@ class SampleFeed:
         return dict(tiles=s.tiles, ids=ids, ask=ask, spots=spots, labels=lab, kind=s.kind, grid=s.grid)
 
 
-def collate(batch):
+def collate(batch, wrong=0., r=random):
+    """wrong: this part of the bytes of half of the answers are others when they are read again: what is misread must not
+    lead astray."""
     width = max(len(s["ask"]) + len(s["ids"]) for s in batch) - 1
     ids = torch.zeros(len(batch), width, dtype=torch.long)
     target = torch.full((len(batch), width), -100)
@@ -105,6 +109,8 @@ def collate(batch):
     for b, s in enumerate(batch):
         q = len(s["ask"])
         t = s["ask"] + s["ids"]
+        if wrong and r.random() < .5:
+            t = t[:q] + [r.randint(32, 126) if i < 256 and r.random() < wrong else i for i in t[q:]]
         ids[b, :len(t) - 1] = torch.tensor(t[:-1])
         target[b, q - 1:len(t) - 1] = torch.tensor(s["ids"])
         for i, key, slot in s["spots"]:
@@ -347,7 +353,7 @@ def main():
         q.requires_grad_(id(q) in chosen)
 
     def rate(n):
-        slow = args.stage in ("joint", "tiles") and n.startswith(("vision.", "heads.dense"))
+        slow = args.stage in ("lines", "joint", "tiles") and n.startswith(("vision.", "heads.dense"))
         return .4 if slow else 6. if "embed_tokens" in n or n.startswith(("heads.row", "heads.column")) else 1.
     from optim import Shared
     opt = Shared(named, args.world, rate)
