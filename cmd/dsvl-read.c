@@ -9,16 +9,16 @@
 #include <unistd.h>
 
 #include "cmd/cli.h"
+#include "cmd/cli_cache.h"
 #include "filters/page_record.h"
-#include "filters/print.h"
-#include "filters/region_record.h"
+#include "filters/print_words.h"
 #include "lib/alloc.h"
 #include "lib/model.h"
 #include "lib/reading.h"
 
 enum { MOST_THREADS = 64 };
 /* Type size, of the height of a row: accents and tails have room. */
-static const double ROW_EM = 0.72;
+static const double ROW_EM = 0.86;
 
 static struct {
     const char *model;
@@ -32,6 +32,7 @@ static const cli_option option_table[] = {
      MOST_THREADS},
     {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
      "limit of the working memory, weights not counted", 0, 0},
+    CLI_CACHE,
     CLI_COMMON,
 };
 static const cli_program program = {
@@ -42,27 +43,20 @@ static const cli_program program = {
     sizeof option_table / sizeof *option_table,
 };
 
-/* What was read of a piece of a line. */
-typedef struct text {
-    char *bytes;     /* [length]; owned */
-    float *logprobs; /* [length]; owned */
-    size_t length;
-} text;
-
 typedef struct desk {
     dsvl_model *model;
     dsvl_print_rows rows;
     size_t rows_a_tile;
     dsvl_print_reader *readers[MOST_THREADS];
     long threads;
-    size_t tiles, pages;
+    dsvl_store *store; /* --cache; NULL: none */
 } desk;
 
 /* A page that the readers share: each takes the next tile's pieces until there are none. */
 typedef struct job {
     desk *desk;
     const dsvl_print *print;
-    text *texts; /* [pieces] */
+    dsvl_print_text *texts; /* [pieces] */
     atomic_size_t next;
     atomic_int failed;
     dsvl_error error; /* of the first that failed */
@@ -76,7 +70,7 @@ typedef struct reader {
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
-static int keep(text *t, const dsvl_reading *from, size_t begin, size_t end, dsvl_error *err)
+static int keep(dsvl_print_text *t, const dsvl_reading *from, size_t begin, size_t end, dsvl_error *err)
 {
     t->length = end - begin;
     t->bytes = dsvl_alloc(t->length, 1);
@@ -88,7 +82,7 @@ static int keep(text *t, const dsvl_reading *from, size_t begin, size_t end, dsv
 }
 
 /* Lines of an answer to the texts of the rows they were read from; of a single row all are its own. */
-static int share_out(const dsvl_reading *from, text *texts, size_t count, dsvl_error *err)
+static int share_out(const dsvl_reading *from, dsvl_print_text *texts, size_t count, dsvl_error *err)
 {
     size_t begin = 0;
     for (size_t i = 0; i < count; i++) {
@@ -143,7 +137,7 @@ static void *read_tiles(void *user)
     }
 }
 
-static int read_print(desk *d, const dsvl_print *print, text *texts, dsvl_error *err)
+static int read_print(desk *d, const dsvl_print *print, dsvl_print_text *texts, dsvl_error *err)
 {
     const size_t side = (size_t)d->rows.width,
                  tiles = (print->piece_count + d->rows_a_tile - 1) / d->rows_a_tile;
@@ -162,128 +156,113 @@ static int read_print(desk *d, const dsvl_print *print, text *texts, dsvl_error 
     for (long i = 0; i <= n && i < MOST_THREADS; i++) dsvl_dealloc(readers[i].tile);
     if (n == 0) return dsvl_fail_memory(err, side * side * 3);
     if (j.failed) *err = j.error;
-    d->tiles += tiles;
     cli_count("tiles_total", "result=\"read\"", tiles);
     return j.failed ? -1 : 0;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------- */
+/* ---- what was read before ---------------------------------------------------------------------------- */
 
-/* A word in the making: pieces may part it. */
-typedef struct word {
-    char *bytes;
-    size_t length, capacity;
-    double sum;    /* of its bytes' log-probabilities */
-    double box[4]; /* pixels */
-} word;
-
-static int begin_word(word *w, const double box[4])
+/* Everything that the texts of a page's pieces depend on. */
+static void make_key(const desk *d, const dsvl_record *record, const dsvl_page_view *view, char key[65])
 {
-    w->length = 0;
-    w->sum = 0;
-    memcpy(w->box, box, sizeof w->box);
-    return 0;
+    char pixels[65], facts[320];
+    dsvl_hash hash;
+    dsvl_tensor_hash(dsvl_record_tensor(record, "pixels"), pixels);
+    const int n =
+        snprintf(facts, sizeof facts, "reading 1 %s %s %s %.17g %.17g %d %d\n", DSVL_VERSION,
+                 dsvl_model_hash(d->model), pixels, view->scale[1], d->rows.em, d->rows.pitch, d->rows.width);
+    dsvl_hash_init(&hash);
+    dsvl_hash_add(&hash, facts, (size_t)n);
+    dsvl_hash_hex(&hash, key);
 }
 
-static int extend_word(word *w, const text *t, size_t begin, size_t end, const double box[4], dsvl_error *err)
+/* The entry: of each piece the length of its text, its bytes and their log-probabilities. */
+static int keep_texts(const desk *d, const char *key, const dsvl_print_text *texts, size_t count,
+                      dsvl_error *err)
 {
-    void *block = w->bytes;
-    const bool room = dsvl_grow(&block, &w->capacity, w->length + end - begin, 1);
-    w->bytes = block;
-    if (!room) return dsvl_fail_memory(err, w->length + end - begin);
-    memcpy(w->bytes + w->length, t->bytes + begin, end - begin);
-    w->length += end - begin;
-    for (size_t i = begin; i < end; i++) w->sum += (double)t->logprobs[i];
-    w->box[2] = fmax(w->box[2], box[2]);
-    return 0;
-}
-
-static int put_word(dsvl_words *words, const word *w, const dsvl_print_line *line, const dsvl_page_view *view,
-                    uint8_t flags, dsvl_error *err)
-{
-    double points[4];
-    if (w->length == 0) return 0;
-    dsvl_page_view_place(view, w->box, points);
-    if (dsvl_words_add(words, points, w->bytes, w->length, line->em * view->scale[1], flags, err)) return -1;
-    return dsvl_words_doubt(words, w->sum / (double)w->length, err);
-}
-
-/* Bytes of the words of a text: begins and letters [room], how many. */
-static size_t split(const text *t, size_t *begins, size_t *letters)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < t->length;) {
-        size_t end = i;
-        while (end < t->length && t->bytes[end] != ' ') end++;
-        if (end > i) {
-            begins[n] = i;
-            letters[n++] = end - i;
-        }
-        i = end + 1;
+    dsvl_bytes_part *parts = dsvl_alloc(3 * count, sizeof *parts);
+    if (!parts) return dsvl_fail_memory(err, 3 * count * sizeof *parts);
+    for (size_t i = 0; i < count; i++) {
+        parts[3 * i] = (dsvl_bytes_part){&texts[i].length, sizeof texts[i].length};
+        parts[3 * i + 1] = (dsvl_bytes_part){texts[i].bytes, texts[i].length};
+        parts[3 * i + 2] = (dsvl_bytes_part){texts[i].logprobs, texts[i].length * sizeof *texts[i].logprobs};
     }
-    return n;
-}
-
-/* The words of one line's pieces [first, end). */
-static int put_line(dsvl_words *words, word *w, const dsvl_print *print, const text *texts, size_t first,
-                    size_t end, const dsvl_page_view *view, dsvl_error *err)
-{
-    const dsvl_print_line *line = &print->lines[print->pieces[first].line];
-    size_t *begins = NULL, *letters = NULL;
-    double(*boxes)[4] = NULL;
-    int status = -1;
-    w->length = 0;
-    for (size_t i = first; i < end; i++) {
-        const text *t = &texts[i];
-        const size_t room = t->length / 2 + 1;
-        dsvl_dealloc(begins), dsvl_dealloc(letters), dsvl_dealloc(boxes);
-        begins = dsvl_alloc(room, sizeof *begins), letters = dsvl_alloc(room, sizeof *letters);
-        boxes = dsvl_alloc(room, sizeof *boxes);
-        if (!begins || !letters || !boxes) {
-            dsvl_fail_memory(err, room * sizeof *boxes);
-            goto out;
-        }
-        const size_t n = split(t, begins, letters);
-        if (n && dsvl_print_place(print, i, letters, n, boxes, err)) goto out;
-        for (size_t k = 0; k < n; k++) {
-            const bool goes_on = k == 0 && i > first && print->pieces[i].joined && w->length;
-            if (!goes_on && (put_word(words, w, line, view, DSVL_WORD_SPACE, err) || begin_word(w, boxes[k])))
-                goto out;
-            if (extend_word(w, t, begins[k], begins[k] + letters[k], boxes[k], err)) goto out;
-        }
-    }
-    status = put_word(words, w, line, view, DSVL_WORD_LINE, err);
-out:
-    dsvl_dealloc(begins), dsvl_dealloc(letters), dsvl_dealloc(boxes);
+    int status = dsvl_store_put(d->store, key, parts, 3 * count, err);
+    dsvl_dealloc(parts);
     return status;
 }
 
-static int put_words(dsvl_record *record, const dsvl_print *print, const text *texts,
-                     const dsvl_page_view *view, dsvl_error *err)
+/* 1: the texts are those of an entry; 0: there is none that fits; -1: memory. */
+static int take_texts(const desk *d, const char *key, dsvl_print_text *texts, size_t count, dsvl_error *err)
 {
-    dsvl_words words = {0};
-    word w = {0};
-    int status = 0;
-    for (size_t i = 0, end; i < print->piece_count && !status; i = end) {
-        for (end = i + 1; end < print->piece_count && print->pieces[end].line == print->pieces[i].line;)
-            end++;
-        status = put_line(&words, &w, print, texts, i, end, view, err);
+    void *data = NULL;
+    size_t left, length;
+    int found = dsvl_store_get(d->store, key, &data, &left, err);
+    const char *at = data;
+    for (size_t i = 0; i < count && found == 1; i++) {
+        const size_t each = 1 + sizeof *texts->logprobs;
+        dsvl_print_text *t = &texts[i];
+        found = 0;
+        if (left < sizeof length) break;
+        memcpy(&length, at, sizeof length);
+        at += sizeof length, left -= sizeof length;
+        if (length > left / each) break;
+        found = -1;
+        t->bytes = dsvl_alloc(length, 1);
+        t->logprobs = dsvl_alloc(length, sizeof *t->logprobs);
+        if (!t->bytes || !t->logprobs) {
+            dsvl_fail_memory(err, length * each);
+            break;
+        }
+        found = 1;
+        t->length = length;
+        memcpy(t->bytes, at, length);
+        memcpy(t->logprobs, at + length, length * sizeof *t->logprobs);
+        at += length * each, left -= length * each;
     }
-    if (!status) status = dsvl_words_put_take(record, &words, err);
-    if (!status) status = dsvl_record_set(record, DSVL_KEY_TEXT_LAYER, "read", err);
-    dsvl_dealloc(w.bytes);
-    dsvl_words_free(&words);
-    return status;
+    if (found == 1 && left) found = 0;
+    dsvl_dealloc(data);
+    return found;
+}
+
+/* The texts of a page's pieces, from the cache or from the model. */
+static int find_texts(desk *d, const dsvl_record *record, const dsvl_page_view *view, const dsvl_print *print,
+                      dsvl_print_text *texts, dsvl_error *err)
+{
+    char key[65];
+    int found = 0;
+    if (d->store && print->piece_count) {
+        make_key(d, record, view, key);
+        found = take_texts(d, key, texts, print->piece_count, err);
+        if (found) return found < 0 ? -1 : 0;
+        for (size_t i = 0; i < print->piece_count; i++) dsvl_print_text_clear(&texts[i]);
+    }
+    if (read_print(d, print, texts, err)) return -1;
+    dsvl_error trouble = {0};
+    if (d->store && print->piece_count && keep_texts(d, key, texts, print->piece_count, &trouble))
+        cli_cache_give_up(&d->store, &trouble);
+    return 0;
 }
 
 /* ---- program ----------------------------------------------------------------------------------------- */
+
+static int put_words(dsvl_record *record, const dsvl_print *print, const dsvl_print_text *texts,
+                     const dsvl_page_view *view, dsvl_error *err)
+{
+    dsvl_words words = {0};
+    int status = dsvl_print_words(&words, print, texts, view, err);
+    if (!status) status = dsvl_words_put_take(record, &words, err);
+    if (!status) status = dsvl_record_set(record, DSVL_KEY_TEXT_LAYER, "read", err);
+    dsvl_words_free(&words);
+    return status;
+}
 
 static int read_page(void *user, dsvl_record *record, dsvl_error *err)
 {
     desk *d = user;
     dsvl_page_view view = {0};
     dsvl_print print = {0};
-    text *texts = NULL;
+    dsvl_print_text *texts = NULL;
     char place[256];
     const double begun = cli_seconds();
     int status = -1;
@@ -299,16 +278,14 @@ static int read_page(void *user, dsvl_record *record, dsvl_error *err)
         dsvl_fail_memory(err, print.piece_count * sizeof *texts);
         goto out;
     }
-    if (read_print(d, &print, texts, err) || put_words(record, &print, texts, &view, err)) goto out;
+    if (find_texts(d, record, &view, &print, texts, err) || put_words(record, &print, texts, &view, err))
+        goto out;
     cli_note("%s: %zu lines in %zu pieces", dsvl_record_place(record, place), print.line_count,
              print.piece_count);
     status = cli_stamp(&program, record, dsvl_model_name(d->model), cli_seconds() - begun, err);
 out:
     if (status) dsvl_error_prefix(err, "%s: ", dsvl_record_place(record, place));
-    for (size_t i = 0; texts && i < print.piece_count; i++) {
-        dsvl_dealloc(texts[i].bytes);
-        dsvl_dealloc(texts[i].logprobs);
-    }
+    for (size_t i = 0; texts && i < print.piece_count; i++) dsvl_print_text_clear(&texts[i]);
     dsvl_dealloc(texts);
     dsvl_print_free(&print);
     dsvl_page_view_close(&view);
@@ -350,8 +327,10 @@ int main(int argc, char **argv)
     if (cli_check_output("dsvl-regions")) return CLI_USAGE;
     cli_input *input = cli_input_new(argv, files, &err);
     int status = input ? open_model(&d, &err) : -1;
+    if (!status) d.store = cli_cache_open();
     status = status ? cli_fail(&err) : cli_filter(&program, input, "page", read_page, &d);
     for (long i = 0; i < MOST_THREADS; i++) dsvl_print_reader_free(d.readers[i]);
+    dsvl_store_close(d.store);
     dsvl_model_close(d.model);
     cli_input_free(input);
     return status;

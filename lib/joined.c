@@ -326,8 +326,10 @@ static int take_cells(dsvl_joined *j, json_t *cells)
 static int begin(dsvl_joined *j, const dsvl_part_answer *part, dsvl_error *err)
 {
     const dsvl_source *s = part->source;
-    j->page = (dsvl_source){
-        .document = json_incref(s->document), .page = json_incref(s->page), .label = json_incref(s->label)};
+    j->page = (dsvl_source){.document = json_incref(s->document),
+                            .page = json_incref(s->page),
+                            .label = json_incref(s->label),
+                            .words_read = s->words_read};
     j->regions = json_array();
     j->stages = json_object();
     if (part->cells) j->cells = json_array();

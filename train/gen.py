@@ -21,7 +21,7 @@ GRIDS = [(a, b) for b in range(1, 13) for a in range(1, 9) if a * b <= 12]  # ti
 CANDIDATES = [[a * TILE, b * TILE] for a, b in GRIDS]
 PREFERRED_EM = 28
 EM = (20., 38.)
-PITCH, SHEET_EM = 32, (18., 28.)  # of sheets: lines set anew, each on its own row of visual tokens
+PITCH, SHEET_EM = 32, (19., 31.)  # of sheets: lines set anew, each on its own row of visual tokens
 CELLS = ("word", "name", "number", "int", "grouped", "dec1", "dec2", "dec3", "percent", "amount", "date", "code", "flag",
          "random", "phrase")
 P_TEXT, P_CSV, P_MD, P_CHART = ("Read the text.", "Extract the table as CSV.", "Extract the table as Markdown.",
@@ -99,7 +99,7 @@ class Generator:
     def em(self):
         r = self.r
         if self.sheet:
-            return r.uniform(*SHEET_EM)
+            return r.triangular(*SHEET_EM, SHEET_EM[1] - 4) if r.random() < .8 else r.uniform(*SHEET_EM)
         return (r.triangular(self.lo, self.hi, PREFERRED_EM) if r.random() < .6 else r.uniform(self.lo, self.hi)) / self.zoom
 
     def font(self, size=None, bold=None, italic=None):
@@ -139,7 +139,7 @@ class Generator:
 
     def baseline(self, em):
         """Of a sheet's line, below the top of its row: capitals and descenders in its middle, nearly."""
-        return PITCH / 2 + .27 * em + self.r.triangular(-4, 5)
+        return min(max(PITCH / 2 + .27 * em + self.r.triangular(-4, 5), .76 * em), PITCH - .2 * em)
 
     # ---- text
 

@@ -3,6 +3,7 @@
 """dsvl-read: the words of pages read from their pixels against those that Poppler finds in the same documents, and where
 they stand; the same from any number of threads; what has a text layer passes untouched; blank pages; other models."""
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -38,6 +39,16 @@ one, two = (run('dsvl-read', '--threads', n, data=pages) for n in '12')
 timeless = [[({k: v for k, v in f.items() if k != 'seconds'}, {n: t.tobytes() for n, t in w.items()}) for f, w in parse(s)]
             for s in (one, two)]
 assert timeless[0] == timeless[1]
+
+# From the cache come the same words, and a damaged entry is read again.
+with tempfile.TemporaryDirectory() as cache:
+    for damage in (False, False, True):
+        for entry in pathlib.Path(cache).rglob('*'):
+            if damage and entry.is_file():
+                entry.write_bytes(entry.read_bytes()[:-40])
+        again = run('dsvl-read', '--cache', cache, data=pages)
+        assert [{n: t.tobytes() for n, t in w.items()} for _, w in parse(again)] == [w for _, w in timeless[0]]
+    assert sum(e.is_file() for e in pathlib.Path(cache).rglob('*')) >= 3
 
 placed = right = total = 0
 for facts, tensors in parse(one):
