@@ -17,6 +17,8 @@
 #include "lib/reading.h"
 
 enum { MOST_THREADS = 64 };
+/* A text layer with words in less than one in so many lines of a page, of so many at least, is none. */
+enum { STAMP_LINES = 10, STAMP_SHARE = 5 };
 /* Type size, of the height of a row: accents and tails have room. */
 static const double ROW_EM = 0.86;
 
@@ -257,6 +259,13 @@ static int put_words(dsvl_record *record, const dsvl_print *print, const dsvl_pr
     return status;
 }
 
+/* A text layer that says next to nothing of the page: of a scan that somebody printed a line on. */
+static bool is_stamp(const dsvl_print *print, const dsvl_page_view *view)
+{
+    return print->line_count >= STAMP_LINES &&
+           dsvl_print_covered(print, view) * STAMP_SHARE < print->line_count;
+}
+
 static int read_page(void *user, dsvl_record *record, dsvl_error *err)
 {
     desk *d = user;
@@ -266,13 +275,14 @@ static int read_page(void *user, dsvl_record *record, dsvl_error *err)
     char place[256];
     const double begun = cli_seconds();
     int status = -1;
-    if (dsvl_record_tensor(record, DSVL_WORDS_TEXT)) {
-        cli_note("%s: has a text layer of its own", dsvl_record_place(record, place));
-        return 0;
-    }
     if (dsvl_page_view_open(&view, record, err) ||
         dsvl_print_find(&print, &view.picture, 1 / view.scale[1], &d->rows, err))
         goto out;
+    if (view.has_words && !is_stamp(&print, &view)) {
+        cli_note("%s: has a text layer of its own", dsvl_record_place(record, place));
+        status = 0;
+        goto out;
+    }
     texts = dsvl_alloc_zero(print.piece_count, sizeof *texts);
     if (!texts) {
         dsvl_fail_memory(err, print.piece_count * sizeof *texts);

@@ -117,3 +117,20 @@ int dsvl_print_words(dsvl_words *words, const dsvl_print *print, const dsvl_prin
     dsvl_dealloc(w.bytes);
     return status;
 }
+
+size_t dsvl_print_covered(const dsvl_print *print, const dsvl_page_view *view)
+{
+    size_t covered = 0;
+    for (size_t i = 0; i < print->line_count; i++) {
+        const dsvl_print_line *l = &print->lines[i];
+        bool found = false;
+        for (size_t k = 0; k < view->words.count && !found; k++) {
+            const float *b = view->words.boxes + 4 * k;
+            const double x = ((b[0] + b[2]) / 2.0 - view->origin[0]) / view->scale[0] - l->x,
+                         y = ((b[1] + b[3]) / 2.0 - view->origin[1]) / view->scale[1] - l->y;
+            found = x >= 0 && y >= 0 && x < l->width && y < l->height;
+        }
+        covered += found;
+    }
+    return covered;
+}

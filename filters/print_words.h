@@ -19,4 +19,7 @@ void dsvl_print_text_clear(dsvl_print_text *text);
 int dsvl_print_words(dsvl_words *words, const dsvl_print *print, const dsvl_print_text *texts,
                      const dsvl_page_view *view, dsvl_error *err);
 
+/* How many of the print's lines hold the middle of a word of the view's text layer. */
+size_t dsvl_print_covered(const dsvl_print *print, const dsvl_page_view *view);
+
 #endif

@@ -12,7 +12,7 @@ from gen import CLASS, SLOTS
 
 BOS, EOS, PAD, IMAGE, REF, REF_END, DET, DET_END, GROUNDING, USER, ASSISTANT = range(256, 267)
 CLASSES = len(CLASS) + 1
-ROWS, COLUMNS = 40, 72
+ROWS, COLUMNS = 40, 72  # of the heads that name a token's place; a tile uses 8 and 9
 
 
 @dataclass
@@ -280,15 +280,12 @@ class VL2(nn.Module):
             w[:d] *= 1.1
             w[d:2 * d] = w[:d] + .3 * w[d:2 * d]
 
-    def mosaic(self, e, tw, th):
-        """e [B, 1 + tw*th (1 if both views are the same), n*n, width] -> the image's embeddings [B, m, width]"""
-        b, _, hw, d = e.shape
+    def mosaic(self, e):
+        """e [B, n*n, width], an image of one tile, whose two views are the same -> its embeddings [B, m, width]"""
+        b, hw, d = e.shape
         h, nl = math.isqrt(hw), self.image_newline
-        local = e[:, 1:] if e.shape[1] > 1 else e
-        g = torch.cat([e[:, 0].view(b, h, h, d), nl.expand(b, h, 1, d)], 2).reshape(b, -1, d)
-        x = local.reshape(b, th, tw, h, h, d).permute(0, 1, 3, 2, 4, 5).reshape(b, th * h, tw * h, d)
-        x = torch.cat([x, nl.expand(b, th * h, 1, d)], 2).reshape(b, -1, d)
-        return torch.cat([g, self.view_seperator.expand(b, 1, d), x], 1)
+        view = torch.cat([e.view(b, h, h, d), nl.expand(b, h, 1, d)], 2).reshape(b, -1, d)
+        return torch.cat([view, self.view_seperator.expand(b, 1, d), view], 1)
 
     def decode(self, x, start=0, caches=None, past=0, probes=None):
         """Logits from position start on; and the probes' losses by layer, and the layers' outputs."""
@@ -319,20 +316,18 @@ def prompt_ids(prompt):
 
 
 PREFIX = [BOS, USER] + list(b": ")
-PRIVATE = dict(zip("\ue000\ue001\ue002\ue003", (REF, REF_END, DET, DET_END)))
 
 
 def answer_ids(s, at=None):
     """Token ids of an answer, and the place of each."""
     ids, places = [], []
     for i, c in enumerate(s):
-        t = [PRIVATE[c]] if c in PRIVATE else list(c.encode())
+        t = list(c.encode())
         ids += t
         places += [at[i] if at else None] * len(t)
     return ids + [EOS], places + [None]
 
 
 def ids_text(ids):
-    """The other way round, special tokens by their names."""
-    names = {REF: b"<|ref|>", REF_END: b"<|/ref|>", DET: b"<|det|>", DET_END: b"<|/det|>"}
-    return b"".join(bytes([i]) if i < 256 else names.get(i, b"") for i in ids).decode("utf-8", "replace")
+    """The other way round; special tokens have no text."""
+    return bytes(i for i in ids if i < 256).decode("utf-8", "replace")

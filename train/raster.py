@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 
 import fonts
 
-ASCENT, DESCENT, MIDDLE = .85, .22, .28  # of an em: the box of a word, and the height at which a character "is"
+MIDDLE = .28  # of an em: the height at which a character "is"
 
 
 class Font:
@@ -85,7 +85,7 @@ class Page:
 
     def __init__(self, width, height, ink=0, paper=255):
         self.w, self.h, self.ink, self.paper = width, height, ink, paper
-        self.ops, self.chars, self.spans = [], [], []
+        self.ops, self.chars = [], []
 
     def width(self, font, s, track=0.):
         return sum(g[1] + track for g in font.run(s))
@@ -102,18 +102,6 @@ class Page:
         self.chars += [(*p, c) for p, c in zip(places, s) if c != " "]
         self.ops.append(("t", font, glyphs, self.ink if ink is None else ink))
         return places, x - track
-
-    def upright_text(self, font, x, y, s):
-        """Sets s along an upright line, reading upwards, its baseline's end at (x, y); nobody is asked to read it."""
-        glyphs, w = [], 0.
-        for i, a, dx, dy, _ in font.run(s):
-            glyphs.append((i, w + dx, dy))
-            w += a
-        self.ops.append(("v", font, glyphs, self.ink, x, y))
-
-    def span(self, s, x0, x1, y, size):
-        """Remembers that s stands on the baseline y between x0 and x1."""
-        self.spans.append((s, x0, y - ASCENT * size, x1, y + DESCENT * size))
 
     def rect(self, x, y, w, h, ink):
         self.ops.append(("r", x, y, w, h, ink))
@@ -134,15 +122,6 @@ class Page:
                 c.set_font_face(o[1].face)
                 c.set_font_size(o[1].size)
                 c.show_glyphs([cairo.Glyph(*g) for g in o[2]])
-            elif o[0] == "v":
-                c.save()
-                grey(o[3])
-                c.translate(o[4], o[5])
-                c.rotate(-math.pi / 2)
-                c.set_font_face(o[1].face)
-                c.set_font_size(o[1].size)
-                c.show_glyphs([cairo.Glyph(*g) for g in o[2]])
-                c.restore()
             elif o[0] == "r":
                 grey(o[5])
                 c.rectangle(*o[1:5])
@@ -210,12 +189,6 @@ def _rotate(c, page, degrees):
     c.translate(page.w / 2, page.h / 2)
     c.rotate(math.radians(degrees))
     c.translate(-page.w / 2, -page.h / 2)
-
-
-def rotated(x, y, page, degrees):
-    a = math.radians(degrees)
-    dx, dy = x - page.w / 2, y - page.h / 2
-    return page.w / 2 + dx * math.cos(a) - dy * math.sin(a), page.h / 2 + dx * math.sin(a) + dy * math.cos(a)
 
 
 def degrade(a, r, nr):

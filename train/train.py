@@ -13,34 +13,21 @@ import torch
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 
-from gen import IGNORE, SLOTS, TILE, Generator, dense_labels
+from gen import IGNORE, PROMPT, SLOTS, TILE, Generator, dense_labels
 from model import CLASSES, PREFIX, VL2, Config, Heads, answer_ids, prompt_ids
 
-FEW = {(1, 1): 5, (2, 1): 3, (1, 2): 1.5, (3, 1): 1.5, (2, 2): 1}
-# the shapes in which dsvl-regions cuts pages: strips of text, tables, charts
-MANY = {(1, 1): 3, (2, 1): 4, (1, 2): 1.5, (3, 1): 3, (2, 2): 2, (4, 1): 1.5, (5, 1): 1, (3, 2): .7, (4, 2): .4}
-SHEETS = {(1, 1): 4, (2, 1): 4, (3, 1): 4, (4, 1): 3, (5, 1): 3}
-SET = {"sheet": 42, "rows": 42, "chart": 10, "text": 2, "table": 2, "blank": 2}
-FIRST = {"text": 75, "table": 16, "chart": 6, "blank": 1, "locate": 2}
-NEXT = {"text": 47, "table": 27, "markdown": 5, "chart": 12, "blank": 3, "locate": 6}
-
-# what: the parts trained; tower: share of the decoder's gradient that reaches the tower; dense: weight of its own task
+# what: the parts trained; tower: share of the decoder's gradient that reaches the tower; dense, patch: weights of the
+# tower's and the projector's own tasks; wrong: see collate
 STAGES = {
-    "encoder": dict(what=("vision", "heads.dense"), grids={(1, 1): 1}, dense=1., lr=1.2e-3, batch=32, mix={"lines": 1}),
-    "projector": dict(what=("projector", "heads.patch"), grids={(2, 1): 1}, dense=0., lr=2.5e-3, batch=12,
-                      mix={"text": 75, "table": 17, "chart": 7, "blank": 1}),
+    "encoder": dict(what=("vision", "heads.dense"), dense=1., lr=1.2e-3, batch=32),
+    "projector": dict(what=("projector", "heads.patch"), dense=0., lr=2.5e-3, batch=32),
     "decoder": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
-                          "heads.next", "heads.row", "heads.column"), grids=FEW, tower=0., dense=0., lr=1.2e-3, batch=8, mix=FIRST),
-    "reader": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
-                         "heads.next", "heads.row", "heads.column"), grids=MANY, tower=0., dense=0., lr=1.2e-3, batch=14, mix=NEXT),
-    "sheets": dict(what=("projector", "language", "image_newline", "view_seperator", "heads.patch", "heads.here",
-                         "heads.next", "heads.row", "heads.column"), grids=SHEETS, tower=0., dense=0., patch=1., lr=5e-4, batch=14,
-                   mix=SET),
-    "lines": dict(what=("",), grids={(1, 1): 1}, tower=.5, dense=.5, patch=.5, lr=8e-4, batch=24, wrong=.04,
-                  mix={"lines": 97, "blank": 3}),
-    "joint": dict(what=("",), grids=FEW, tower=.2, dense=.5, lr=8e-4, batch=8, mix=None),
-    "tiles": dict(what=("",), grids=MANY, tower=.2, dense=.3, lr=6e-4, batch=10, mix=None),
+                          "heads.next", "heads.row", "heads.column"), tower=0., dense=0., patch=.3, lr=1.2e-3, batch=24),
+    "lines": dict(what=("",), tower=.5, dense=.5, patch=.5, lr=8e-4, batch=24, wrong=.04),
 }
+SIDE = TILE // 16         # patches
+ROW = TILE // 32 + 1      # tokens of a row of the mosaic, with its newline
+VIEW = TILE // 32 * ROW   # tokens of a view
 
 
 def pixels(tiles):
@@ -48,55 +35,42 @@ def pixels(tiles):
 
 
 class TileFeed:
-    """Batches of single tiles and their dense labels, for the stages without a decoder."""
+    """Batches of tiles and their dense labels, for the stages without a decoder."""
 
     def __init__(self, seed, stage):
-        self.gen, self.stage, self.buffer = Generator(seed), stage, []
-        self.gen.lo = 18.
+        self.gen, self.stage = Generator(seed), stage
 
-    def __call__(self, grid):
-        n = self.stage["batch"]
-        while len(self.buffer) < n:
-            for s in self.gen.samples(2 * n, list(self.stage["grids"]), self.stage["mix"]):
-                w, h = s.grid
-                lab = dense_labels(s.chars, w * TILE, h * TILE)
-                k = TILE // 16
-                parts = [lab[y:y + k, x:x + k] for y in range(0, h * k, k) for x in range(0, w * k, k)]
-                self.buffer += list(zip(s.tiles[-len(parts):], parts))
-            random.Random(len(self.buffer)).shuffle(self.buffer)
-        take, self.buffer = self.buffer[:n], self.buffer[n:]
-        return pixels(np.stack([t for t, _ in take])), torch.from_numpy(np.stack([d for _, d in take])).long()
+    def __call__(self):
+        some = self.gen.samples(self.stage["batch"])
+        labels = np.stack([dense_labels(s.chars, TILE, TILE) for s in some])
+        return pixels(np.stack([s.tile for s in some])), torch.from_numpy(labels).long()
 
 
 class SampleFeed:
-    """Batches of samples of one grid of tiles, of similar length."""
+    """Batches of samples of similar length."""
 
     def __init__(self, seed, stage):
-        self.gen, self.stage, self.pool = Generator(seed), stage, {}
+        self.gen, self.stage, self.pool = Generator(seed), stage, []
 
-    def __call__(self, grid):
-        if not self.pool.get(grid):
-            size = max(1, self.stage["batch"] // (grid[0] * grid[1] + (grid != (1, 1))))
-            some = [self.encode(s) for s in self.gen.samples(6 * size, [grid], self.stage["mix"])]
+    def __call__(self):
+        if not self.pool:
+            size = self.stage["batch"]
+            some = [self.encode(s) for s in self.gen.samples(6 * size)]
             some.sort(key=lambda s: len(s["ids"]))
-            self.pool[grid] = [some[i:i + size] for i in range(0, len(some), size)]
-            self.gen.r.shuffle(self.pool[grid])
-        return collate(self.pool[grid].pop(), self.stage.get("wrong", 0.), self.gen.r)
+            self.pool = [some[i:i + size] for i in range(0, len(some), size)]
+            self.gen.r.shuffle(self.pool)
+        return collate(self.pool.pop(), self.stage.get("wrong", 0.), self.gen.r)
 
     @staticmethod
     def encode(s):
-        tw, th = s.grid
         ids, at = answer_ids(s.answer, s.at)
-        ask = prompt_ids(s.prompt)
-        lab = dense_labels(s.chars, tw * TILE, th * TILE)
-        k = TILE // 16
-        lab = np.stack([lab[y:y + k, x:x + k] for y in range(0, th * k, k) for x in range(0, tw * k, k)])
-        spots = []  # (index in the answer, token of the local mosaic, place inside that token)
+        spots = []  # (index in the answer, token of the mosaic, place inside that token)
         for i, p in enumerate(at):
-            if p and 0 <= p[0] < tw * TILE and 0 <= p[1] < th * TILE:
+            if p and 0 <= p[0] < TILE and 0 <= p[1] < TILE:
                 x, y = int(p[0]), int(p[1])
-                spots.append((i, y // 32 * (8 * tw + 1) + x // 32, y % 32 // 16 * 6 + x % 32 * 6 // 32))
-        return dict(tiles=s.tiles, ids=ids, ask=ask, spots=spots, labels=lab, kind=s.kind, grid=s.grid)
+                spots.append((i, y // 32 * ROW + x // 32, y % 32 // 16 * 6 + x % 32 * 6 // 32))
+        return dict(tile=s.tile, ids=ids, ask=prompt_ids(PROMPT), spots=spots, labels=dense_labels(s.chars, TILE, TILE),
+                    kind=s.kind)
 
 
 def collate(batch, wrong=0., r=random):
@@ -117,7 +91,7 @@ def collate(batch, wrong=0., r=random):
             after.append((b, q - 1 + i, key, slot))
             if q + i < width:
                 here.append((b, q + i, key, slot))
-    return dict(tiles=pixels(np.stack([s["tiles"] for s in batch])), ids=ids, target=target, grid=batch[0]["grid"],
+    return dict(tiles=pixels(np.stack([s["tile"] for s in batch])), ids=ids, target=target,
                 here=torch.tensor(here, dtype=torch.long).view(-1, 4), next=torch.tensor(after, dtype=torch.long).view(-1, 4),
                 labels=torch.from_numpy(np.stack([s["labels"] for s in batch])).long(),
                 first=min(len(s["ask"]) for s in batch) - 1, kinds=[s["kind"] for s in batch])
@@ -159,37 +133,33 @@ def tile_step(model, heads, stage, batch):
     return loss, dict(loss=loss.item()), {"chars": dense_right(logits.detach(), labels)}
 
 
-def place_losses(heads, hidden, after, at_text, at_local, tokens, width):
+def place_losses(heads, hidden, after, at_text, at_local):
     """Whether the local mosaic's tokens know their row and column after the first layer, and each token of the answer
     those of the character that comes next after the second and the third: to find the way one must know where one is."""
-    at = torch.arange(tokens)
-    mosaic = hidden[0][:, at_local:at_local + tokens]
+    at = torch.arange(VIEW)
+    mosaic = hidden[0][:, at_local:at_local + VIEW]
     asked = [("map", mosaic.reshape(-1, mosaic.shape[-1]), at.repeat(len(mosaic)))]
     asked += [(f"way{k + 1}", hidden[k][after[:, 0], after[:, 1] + at_text], after[:, 2]) for k in (1, 2)]
     losses = {}
     for name, x, key in asked:
         x = F.layer_norm(x, x.shape[-1:])
-        losses[name] = (F.cross_entropy(heads.row(x).float(), key // width)
-                        + F.cross_entropy(heads.column(x).float(), key % width))
+        losses[name] = (F.cross_entropy(heads.row(x).float(), key // ROW)
+                        + F.cross_entropy(heads.column(x).float(), key % ROW))
     return losses
 
 
 def sample_step(model, heads, stage, batch, early):
     """early: 1 at the start of the first decoder stage, falling to 0; strength of what only helps to begin"""
-    tiles, ids, (tw, th) = batch["tiles"], batch["ids"], batch["grid"]
-    b, n = tiles.shape[:2]
-    flat, share = tiles.reshape(b * n, TILE, TILE), stage["tower"]
-    if share or stage["dense"]:
-        f = model.vision(flat)
-    else:
-        with torch.no_grad():
-            f = model.vision(flat)
+    tiles, ids, share = batch["tiles"], batch["ids"], stage["tower"]
+    b = len(tiles)
+    with torch.set_grad_enabled(bool(share or stage["dense"])):
+        f = model.vision(tiles)
     e = model.projector(f * share + f.detach() * (1 - share) if share else f.detach())
-    image = model.mosaic(e.view(b, n, *e.shape[1:]), tw, th)
+    image = model.mosaic(e)
     embed = model.language.model.embed_tokens
     x = torch.cat([embed(torch.tensor(PREFIX)).expand(b, -1, -1), image, embed(ids)], 1)
     at_text = len(PREFIX) + image.shape[1]
-    at_local = len(PREFIX) + 8 * 9 + 1
+    at_local = len(PREFIX) + VIEW + 1
     start = at_text + batch["first"]
     here, after = batch["here"], batch["next"]
     probes = [[], [], [], []]
@@ -210,28 +180,23 @@ def sample_step(model, heads, stage, batch, early):
             h = hidden[layer][where[:, 0], where[:, 1] + at_text]
             slot = slot + F.cross_entropy(head(F.layer_norm(h, h.shape[-1:])).float(), where[:, 3])
         loss = loss + (.15 + .15 * min(1, 2 * early)) * (align + .5 * slot)
-        places = place_losses(heads, hidden, after, at_text, at_local, image.shape[1] - 8 * 9 - 1, 8 * tw + 1)
+        places = place_losses(heads, hidden, after, at_text, at_local)
         loss = loss + .1 * sum(places.values())
         log.update({k: v.item() for k, v in places.items()})
         if early > 0:
             loss = loss + .045 * early * sum(look[0])
         log.update(here=look[1][0].item(), next2=look[2][0].item(), next3=look[3][0].item(), slot=slot.item())
-    local = n - tw * th
-    tokens = by_token(batch["labels"].reshape(b * tw * th, *batch["labels"].shape[2:]))
-    le = e.view(b, n, *e.shape[1:])[:, local:].reshape(b * tw * th, *e.shape[1:])
-    patch = heads.patch(F.layer_norm(le, le.shape[-1:]))
-    loss_patch = dense_loss(patch, tokens)
-    loss = loss + stage.get("patch", .3) * loss_patch
+    patch, labels = heads.patch(F.layer_norm(e, e.shape[-1:])), by_token(batch["labels"])
+    loss_patch = dense_loss(patch, labels)
+    loss = loss + stage["patch"] * loss_patch
     log["patch"] = loss_patch.item()
-    right = {"patch": dense_right(patch.detach(), tokens)}
+    right = {"patch": dense_right(patch.detach(), labels)}
     if stage["dense"]:
-        lf = f.view(b, n, *f.shape[1:])[:, local:].reshape(b * tw * th, *f.shape[1:])
-        dense = heads.dense(lf)
-        labels = batch["labels"].reshape(b * tw * th, *batch["labels"].shape[2:])
-        loss_dense = dense_loss(dense, labels)
+        dense = heads.dense(f)
+        loss_dense = dense_loss(dense, batch["labels"])
         loss = loss + stage["dense"] * loss_dense
         log["dense"] = loss_dense.item()
-        right["chars"] = dense_right(dense.detach(), labels)
+        right["chars"] = dense_right(dense.detach(), batch["labels"])
     loss = loss + .01 * sum(layer.mlp.balance for layer in model.language.model.layers[1:]) / 3
     with torch.no_grad():
         hit, there = logits.argmax(-1) == target, target >= 0
@@ -249,7 +214,6 @@ def worker(rank, opt, model, heads, args, stage, done, path):
     seed = int(time.time() * 1000) % 1000000007 + rank
     decoding = "language" in stage["what"] or "" in stage["what"]
     feed = (SampleFeed if decoding else TileFeed)(seed, stage)
-    grids = random.Random(int(opt.flags[1]))
     logs, rights, began, saved, step = [], {}, time.time(), time.time(), done
     model.train()
     while step < args.steps:
@@ -260,12 +224,9 @@ def worker(rank, opt, model, heads, args, stage, done, path):
             break
         left = (args.steps - step) / max(1, args.steps * args.cooldown)
         lr = args.lr * min(1., (step - done + 1) / 60, left)
-        grid = grids.choices(list(stage["grids"]), list(stage["grids"].values()))[0]
-        if step < args.early / 2:
-            grid = (1, 1)
         while True:
             try:
-                batch = feed(grid)
+                batch = feed()
                 break
             except Exception:  # a page that could not be laid out is no reason to stop
                 traceback.print_exc()
@@ -331,7 +292,7 @@ def main():
     p.add_argument("--half", action="store_true", help="products in bfloat16: for CPUs where that is faster (README.md)")
     p.add_argument("--world", type=int, default=2)
     args = p.parse_args()
-    stage = dict(dict(tower=0., dense=0., mix=None), **STAGES[args.stage])
+    stage = dict(dict(tower=0., patch=0.), **STAGES[args.stage])
     args.lr = args.lr or stage["lr"]
     stage["batch"] = args.batch or stage["batch"]
     os.makedirs(args.runs, exist_ok=True)
@@ -353,13 +314,12 @@ def main():
         q.requires_grad_(id(q) in chosen)
 
     def rate(n):
-        slow = args.stage in ("lines", "joint", "tiles") and n.startswith(("vision.", "heads.dense"))
+        slow = args.stage == "lines" and n.startswith(("vision.", "heads.dense"))
         return .4 if slow else 6. if "embed_tokens" in n or n.startswith(("heads.row", "heads.column")) else 1.
     from optim import Shared
     opt = Shared(named, args.world, rate)
     if state:
         opt.load(state)
-    opt.flags[1] = int(time.time()) % 100000
     print(args.stage, "from step", done, "to", args.steps, f"{sum(q.numel() for q in model.parameters()):,} parameters,",
           f"{sum(q.numel() for _, q in named):,} trained", flush=True)
     context = mp.get_context("fork")

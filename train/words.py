@@ -88,7 +88,7 @@ class Words:
             pool = DIGITS
         elif k < .75:
             pool = LOWER + UPPER + DIGITS
-        elif k < .92:
+        elif k < .97:
             pool = LOWER + UPPER + DIGITS + PUNCT + PUNCT
         else:
             pool = LOWER + EXTRA + EXTRA

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import tempfile
 
-from librecords import parse
+import numpy as np
+
+from librecords import parse, record, stream
 
 
 def run(*command, data=b'', status=0):
@@ -68,6 +70,14 @@ assert right >= .8 * total, (right, total)
 # What has words keeps them, to the byte; a page without print has a layer without words, and an empty answer.
 own = run('dsvl-rasterize', REPORT)
 assert run('dsvl-read', data=own) == own
+# But for a stamp on a scan: one word on a page full of lines.
+first = parse(pages)[0]
+stamp = {'words.text': np.frombuffer(b'Copy', np.uint8), 'words.offsets': np.array([0, 4], np.int32),
+         'words.boxes': np.array([[10, 10, 40, 20]], np.float32), 'words.font_size': np.array([9], np.float32),
+         'words.flags': np.array([2], np.uint8)}
+facts = {k: v for k, v in first[0].items() if not k.startswith('dsvl.')}
+again = run('dsvl-read', data=stream(record('page', {**first[1], **stamp}, **facts)))
+assert words_of(parse(again)[0][1]) == words_of(parse(one)[0][1])
 open('build/blank.ppm', 'wb').write(b'P6\n600 800\n255\n' + b'\xff' * (600 * 800 * 3))
 blank = run('dsvl-read', data=run('dsvl-rasterize', 'build/blank.ppm'))
 assert words_of(parse(blank)[0][1]) == [] and parse(blank)[0][0]['text_layer'] == 'read'
