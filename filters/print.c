@@ -22,18 +22,32 @@ enum { MARGIN = 4 }; /* pixels left and right in a row */
 
 /* ---- what is no print ---- */
 
-/* The marks of an axis: short strokes right beside a rule. They go from the pieces. */
-static void drop_ticks(dsvl_ink *ink, double em)
+/* Which ends of a stroke lie at a rule, bit by bit: 1 the upper or left one, 2 the other. */
+static int ends_at_rules(const dsvl_cells *p, bool upright, const dsvl_cells *rules, size_t count)
+{
+    int ends = 0;
+    for (size_t k = 0; k < count; k++) {
+        const dsvl_cells *r = &rules[k];
+        if (!dsvl_cells_touch(p, r, 1)) continue;
+        const bool first = upright ? r->y1 <= p->y0 + 1 : r->x1 <= p->x0 + 1,
+                   last = upright ? r->y0 >= p->y1 - 1 : r->x0 >= p->x1 - 1;
+        ends |= first | last << 1;
+    }
+    return ends;
+}
+
+/* The marks of an axis are short strokes that begin or end at a rule; the sides of a bar that is not filled
+ * are strokes between two. They go from the pieces. */
+static void drop_strokes(dsvl_ink *ink, double em)
 {
     size_t kept = 0;
     for (size_t i = 0; i < ink->piece_count; i++) {
         const dsvl_cells *p = &ink->pieces[i];
         const int w = p->x1 - p->x0, h = p->y1 - p->y0, low = w < h ? w : h, high = w < h ? h : w;
-        const bool stroke = low <= 0.15 * em + 1 && high <= 0.6 * em && high >= 2 * low;
-        bool tick = false;
-        for (size_t k = 0; k < ink->rule_count && stroke && !tick; k++)
-            tick = dsvl_cells_touch(p, &ink->rules[k], 1);
-        if (tick) continue;
+        int ends = 0;
+        if (low <= 0.15 * em + 1 && high >= 2 * low)
+            ends = ends_at_rules(p, h > w, ink->rules, ink->rule_count);
+        if (ends == 3 || (ends && high <= 0.6 * em)) continue;
         ink->areas[kept] = ink->areas[i];
         ink->pieces[kept++] = *p;
     }
@@ -332,7 +346,7 @@ int dsvl_print_find(dsvl_print *print, const dsvl_picture *page, double pixels_p
     if (dsvl_ink_find(&ink, page->pixels, page->width, page->height, pixels_per_point, err)) return -1;
     w.cells_per_point = pixels_per_point / ink.cell;
     w.em = ink.em > 0 ? ink.em : 10 * w.cells_per_point;
-    drop_ticks(&ink, w.em);
+    drop_strokes(&ink, w.em);
     if (dsvl_runs_find(&w, NULL, origin, err)) goto out;
     sort_runs(&w.runs);
     if (find_lines(print, &w, page, err) == 0) status = cut_lines(print, rows, err);

@@ -6,6 +6,10 @@
 
 #include "lib/alloc.h"
 
+/* Mean log-probability of its bytes: less is no print. Of print that is misread it is -0.4 at the worst, of
+ * hatched bars about -1. */
+static const double DRAWING = -0.75;
+
 void dsvl_print_text_clear(dsvl_print_text *text)
 {
     dsvl_dealloc(text->bytes);
@@ -68,6 +72,18 @@ static size_t split(const dsvl_print_text *t, size_t *begins, size_t *letters)
     return n;
 }
 
+/* Hatching, a flourish, a fringe of a picture: what the reader is unsure of nearly throughout. */
+static bool is_drawing(const dsvl_print_text *texts, size_t count)
+{
+    double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < texts[i].length; k++) sum += (double)texts[i].logprobs[k];
+        n += texts[i].length;
+    }
+    return n > 0 && sum < DRAWING * (double)n;
+}
+
 /* The words of one line's pieces [first, end). */
 static int put_line(dsvl_words *words, word *w, const dsvl_print *print, const dsvl_print_text *texts,
                     size_t first, size_t end, const dsvl_page_view *view, dsvl_error *err)
@@ -77,6 +93,7 @@ static int put_line(dsvl_words *words, word *w, const dsvl_print *print, const d
     double(*boxes)[4] = NULL;
     int status = -1;
     w->length = 0;
+    if (is_drawing(texts + first, end - first)) return 0;
     for (size_t i = first; i < end; i++) {
         const dsvl_print_text *t = &texts[i];
         const size_t room = t->length / 2 + 1;

@@ -38,8 +38,8 @@ def config(c):
                     ep_size=1, pretraining_tp=1, use_cache=True, torch_dtype="float16")
     return dict(architectures=["DeepseekVLV2ForCausalLM"], model_type="deepseek_vl_v2", torch_dtype="float16",
                 tile_tag="2D", global_view_pos="head", candidate_resolutions=gen.CANDIDATES,
-                dsvl_preferred_em_px=gen.PREFERRED_EM, dsvl_line_pitch_px=gen.PITCH, dsvl_region_tiles=8, vision_config=vision, projector_config=projector,
-                language_config=language)
+                dsvl_preferred_em_px=28, dsvl_line_pitch_px=gen.PITCH, dsvl_region_tiles=8, vision_config=vision,
+                projector_config=projector, language_config=language)
 
 
 def tokenizer():
