@@ -25,15 +25,13 @@ static const double ROW_EM = 0.86;
 static struct {
     const char *model;
     long threads;
-    uint64_t max_memory;
 } options;
 
 static const cli_option option_table[] = {
     {"model", 'm', CLI_STRING, &options.model, "DIR", "model folder (default: the embedded model)", 0, 0},
     {"threads", 0, CLI_INT, &options.threads, "N", "threads; 0: one per processor (default)", 0,
      MOST_THREADS},
-    {"max-memory", 0, CLI_SIZE, &options.max_memory, "SIZE",
-     "limit of the working memory, weights not counted", 0, 0},
+    CLI_MEMORY,
     CLI_CACHE,
     CLI_COMMON,
 };
@@ -309,7 +307,7 @@ static int open_model(desk *d, dsvl_error *err)
     if (d->threads < 1) d->threads = 1;
     if (d->threads > MOST_THREADS) d->threads = MOST_THREADS;
     const dsvl_options model_options = {.threads = 1,
-                                        .max_memory = options.max_memory / (uint64_t)d->threads};
+                                        .max_memory = cli_max_memory / 2 / (uint64_t)d->threads};
     d->model = cli_model_open(options.model, DSVL_PART_VISION | DSVL_PART_DECODER | DSVL_PART_TOKENIZER,
                               &model_options, err);
     if (!d->model) return -1;

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ def run(*command, data=b"", status=0, says=""):
 TILES = run("dsvl-tile", data=PAGE)[0]
 EMBEDDINGS = run("dsvl-encode", data=TILES)[0]
 # Each program that reads a stream, a stream for it, and what else it needs.
-FILTERS = [("dsvl-regions", PAGE, []), ("dsvl-tile", PAGE, []), ("dsvl-encode", TILES, []),
+FILTERS = [("dsvl-read", PAGE, []), ("dsvl-regions", PAGE, []), ("dsvl-tile", PAGE, []), ("dsvl-encode", TILES, []),
            ("dsvl-answer", EMBEDDINGS, ["-p", "Read.", "--max-tokens", "1"])]
 PROGRAMS = [("dsvl-rasterize", b"", ["--dpi=20", REPORT]), *FILTERS]
 
@@ -73,16 +74,14 @@ def test_progress():
     """A program shows it on a terminal, unless another program or the terminal reads its output; records are not
     written to a terminal at all."""
     ours, terminal = pty.openpty()
-    os.set_blocking(ours, False)
     with open("/dev/null", "wb") as file:
         for program, data, options in PROGRAMS:
             for quiet, output in (([], file), (["-q"], file), ([], subprocess.PIPE), ([], terminal)):
                 done = subprocess.run([program, *options, *quiet], input=data, stdout=output, stderr=terminal)
                 assert done.returncode == (2 if output == terminal and program != "dsvl-answer" else 0), (program, done)
-                try:
-                    shown = os.read(ours, 1 << 20)
-                except BlockingIOError:
-                    shown = b""
+                shown = b""
+                while select.select([ours], [], [], .05)[0]:  # the terminal passes it on in its own time
+                    shown += os.read(ours, 1 << 16)
                 drawn = re.search(rb"\r\x1b\[K" + program.encode() + rb": \d+(/\d+)? (pages|answers), [0-9.]+/s", shown)
                 assert bool(drawn) == (output is file and not quiet), (program, quiet, output, shown[-300:])
                 assert not drawn or shown.endswith(b"\r\x1b[K"), "and clears it"
@@ -93,7 +92,7 @@ def test_progress():
 def test_log_format():
     for program, data, options in PROGRAMS:
         _, error = run(program, "--log-format=json", *options, "no \"such\" \\ \xff file", data=data,
-                       status=4 if program in ("dsvl-regions", "dsvl-encode", "dsvl-answer") else 1)
+                       status=4 if program in ("dsvl-read", "dsvl-regions", "dsvl-encode", "dsvl-answer") else 1)
         for line in error.splitlines():
             entry = json.loads(line)
             assert list(entry) == ["time", "level", "program", "message"] and entry["program"] == program, entry
@@ -112,7 +111,7 @@ def test_metrics():
     with tempfile.TemporaryDirectory() as folder:
         for program, data, options in PROGRAMS:
             path = Path(folder) / f"{program[5:]}-\"1\".prom"
-            broken = [] if program in ("dsvl-regions", "dsvl-encode", "dsvl-answer") else ["nowhere"]
+            broken = [] if program in ("dsvl-read", "dsvl-regions", "dsvl-encode", "dsvl-answer") else ["nowhere"]
             run(program, "--metrics", str(path), *options, *broken, *(["-"] if broken and data else []), data=data,
                 status=len(broken))
             values, types, own = {}, {}, f'program="{program}",run="{program[5:]}-\\"1\\""'

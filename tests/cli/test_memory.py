@@ -29,7 +29,7 @@ def main():
     assert status == 1 and parse(out)[0][0]["dsvl.kind"] == "error" and "out of memory" in said, (status, said)
     status, large, _ = run("dsvl-rasterize", "--pages", 1, "--dpi", 300, REPORT)
     assert status == 0
-    for program in ("dsvl-tile", "dsvl-regions"):
+    for program in ("dsvl-tile", "dsvl-regions", "dsvl-read"):
         status, out, said = run(program, "--max-memory", "200M", data=large)
         assert status == 0 and tensors(out) == tensors(run(program, data=large)[1]), (program, said)
         status, out, said = run(program, "--max-memory", "12M", data=large)  # not even the record can be read
