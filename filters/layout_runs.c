@@ -326,6 +326,67 @@ static bool is_counter(const dsvl_ink *ink, const uint8_t *ground, size_t which,
     return false;
 }
 
+/* ---- bars that are not filled ---- */
+
+/* Two sides of a bar: rules side by side that begin and end together; along: lying ones. */
+static bool is_hollow(const dsvl_cells *a, const dsvl_cells *b, bool along, double em)
+{
+    const int apart = along ? b->y0 - a->y1 : b->x0 - a->x1;
+    const bool together = along ? abs(a->x0 - b->x0) <= 1 && abs(a->x1 - b->x1) <= 1
+                                : abs(a->y0 - b->y0) <= 1 && abs(a->y1 - b->y1) <= 1;
+    if (!together || apart < 0.3 * em || apart > (along ? 3 : 6) * em) return false;
+    return along ? a->x1 - a->x0 > a->y1 - a->y0 : a->y1 - a->y0 > a->x1 - a->x0;
+}
+
+/* Whether there are three such bars or more on this one's line that are not all as long: rows of a table are.
+ */
+static bool has_fellows(const dsvl_cells *bars, size_t count, const dsvl_cells *bar, bool along)
+{
+    size_t fellows = 0, other = 0;
+    for (size_t i = 0; i < count; i++) {
+        const dsvl_cells *b = &bars[i];
+        const bool same = along ? abs(b->x0 - bar->x0) <= 1 && abs(b->y1 - b->y0 - bar->y1 + bar->y0) <= 2
+                                : abs(b->y1 - bar->y1) <= 1 && abs(b->x1 - b->x0 - bar->x1 + bar->x0) <= 2;
+        fellows += same;
+        other += same && (along ? abs(b->x1 - bar->x1) > 4 : abs(b->y0 - bar->y0) > 4);
+    }
+    return fellows >= 3 && other > 0;
+}
+
+/* The other side of the bar that a rule is a side of; -1: none, or there are several, as in a grid. */
+static int other_side(const dsvl_ink *ink, size_t which, bool along, double em)
+{
+    int other = -1;
+    for (size_t i = 0; i < ink->rule_count; i++) {
+        if (!is_hollow(&ink->rules[which], &ink->rules[i], along, em) &&
+            !is_hollow(&ink->rules[i], &ink->rules[which], along, em))
+            continue;
+        if (other >= 0) return -1;
+        other = (int)i;
+    }
+    return other;
+}
+
+static int add_hollow(runs *set, const dsvl_ink *ink, double em, dsvl_error *err)
+{
+    dsvl_cells *bars = dsvl_alloc(ink->rule_count, sizeof *bars), bar;
+    if (!bars) return dsvl_fail_memory(err, ink->rule_count * sizeof *bars);
+    for (int along = 0; along < 2; along++) {
+        size_t count = 0;
+        for (size_t i = 0; i < ink->rule_count; i++) {
+            const int other = other_side(ink, i, along, em);
+            if (other <= (int)i || other_side(ink, (size_t)other, along, em) != (int)i) continue;
+            bar = ink->rules[i];
+            dsvl_cells_join(&bar, &ink->rules[other]);
+            bars[count++] = bar;
+        }
+        for (size_t i = 0; i < count; i++)
+            if (has_fellows(bars, count, &bars[i], along)) add(set, bars[i], true);
+    }
+    dsvl_dealloc(bars);
+    return 0;
+}
+
 /* Shades that are no grounds, and drawings, are solids. */
 static int add_solids(runs *set, const dsvl_ink *ink, double em, dsvl_error *err)
 {
@@ -368,7 +429,7 @@ int dsvl_runs_find(work *w, const dsvl_words *words, const double origin[2], dsv
     type_of_ink(out, ink, covered, w->em, true);
     attach_marks(out, first, w->em);
     if (join_runs(out, w->em, gutters, ink->width, err)) goto out;
-    status = add_solids(out, ink, w->em, err);
+    if (add_solids(out, ink, w->em, err) == 0) status = add_hollow(out, ink, w->em, err);
 out:
     dsvl_dealloc(covered);
     dsvl_dealloc(gutters);

@@ -200,10 +200,11 @@ FONTS = Path("/usr/share/fonts/truetype/dejavu")
 
 
 def text_page():
+    """Lines as dsvl-read sets them: each on a row of 32 pixels."""
     image = Image.new("RGB", (256, 256), (255, 255, 255))
-    pen, font = ImageDraw.Draw(image), ImageFont.truetype(str(FONTS / "DejaVuSans.ttf"), 30)
-    for i, line in enumerate(("The annual", "report shows", "a rise of", "12.5 % in", "2024")):
-        pen.text((14, 18 + 46 * i), line, fill=(0, 0, 0), font=font)
+    pen, font = ImageDraw.Draw(image), ImageFont.truetype(str(FONTS / "DejaVuSans.ttf"), 27)
+    for i, line in enumerate(("The annual", "report shows a", "rise of 12.5 %", "in 2024,", "Station", "Alder Bridge", "18,450")):
+        pen.text((4, 32 * i + 23), line, fill=(0, 0, 0), font=font, anchor="ls")
     return image
 
 
@@ -220,7 +221,7 @@ def table_page():
 
 def nano_cases():
     small = {"rows": 8, "tower_tiles": 1, "omit": ("tiles",)}
-    return [dict(small, name="nano-text", about="the embedded model reads a page of text: 256x256, one tile",
+    return [dict(small, name="nano-text", about="the embedded model reads lines of text: 256x256, one tile",
                  prompt="Read the text.", conversation=ask("<image>\nRead the text."), pictures=[text_page()]),
             dict(small, name="nano-table", omit=("tiles", "tower", "projector"), about="the embedded model reads a table: 512x256, two tiles",
                  prompt="Extract the table as CSV.", conversation=ask("<image>\nExtract the table as CSV."),
