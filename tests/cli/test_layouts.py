@@ -183,6 +183,34 @@ def test_labels_of_bars():
     assert regions(drawn([standing]))[0][0][2][3] > 318
 
 
+def test_bars_not_filled():
+    """Outlines of bars in a frame are a figure, a grid of uneven cells is a table."""
+    lying, standing, grid = Page(595, 842), Page(595, 842), Page(595, 842)
+    for page in (lying, standing):
+        for line in ((120, 90, 500, 90), (120, 300, 500, 300), (120, 90, 120, 300), (500, 90, 500, 300)):
+            page.line(*line)
+    for k, name in enumerate(NAMES[:5]):
+        end, top, y, x = 200 + 57 * (k * 2 % 5), 140 + 27 * (k * 2 % 5), 112 + 38 * k, 150 + 70 * k
+        for line in ((120, y, end, y), (120, y + 12, end, y + 12), (end, y, end, y + 12)):
+            lying.line(*line)
+        lying.text(115, y + 10, name[:6], 8, align='r')
+        lying.text(end + 4, y + 10, str(end), 8)
+        for line in ((x, top, x, 300), (x + 14, top, x + 14, 300), (x, top, x + 14, top)):
+            standing.line(*line)
+        standing.text(x + 7, 312, name[:6], 8, align='c')
+        standing.text(x + 7, top - 3, str(300 - top), 8, align='c')
+    for page in (lying, standing):
+        found = regions(drawn([page]))[0]
+        assert [kind for kind, _, _ in found] == ['figure'], found
+    cells(grid, ROWS, [(104, 'l'), (290, 'r'), (370, 'r')], 110, 15)
+    for k in range(len(ROWS) + 1):
+        grid.line(100, 99 + 15 * k, 375, 99 + 15 * k)
+        for x in (100, 220, 300, 375):
+            if k < len(ROWS):
+                grid.line(x, 99 + 15 * k, x, 114 + 15 * k)
+    assert [kind for kind, _, _ in regions(drawn([grid]))[0]] == ['table']
+
+
 def test_uneven_columns():
     """A column that begins a line above its neighbour keeps that line."""
     page = Page(595, 842)
