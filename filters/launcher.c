@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -201,11 +202,17 @@ dsvl_launcher *dsvl_launcher_new(const dsvl_launch *launch, dsvl_error *err)
     return NULL;
 }
 
+void dsvl_launcher_stop(dsvl_launcher *launcher)
+{
+    /* And with it, as they asked, its processes. */
+    if (launcher && launcher->process > 0) kill(launcher->process, SIGKILL);
+}
+
 void dsvl_launcher_free(dsvl_launcher *launcher)
 {
     if (!launcher) return;
+    dsvl_launcher_stop(launcher);
     if (launcher->process > 0) {
-        kill(launcher->process, SIGKILL); /* and with it, as they asked, its processes */
         while (waitpid(launcher->process, NULL, 0) < 0 && errno == EINTR) {
         }
     }
@@ -248,6 +255,12 @@ static int ask_for_process(dsvl_launcher *l, int profile, dsvl_error *err)
 int dsvl_launcher_ask(dsvl_launcher *launcher, int profile, dsvl_error *err)
 {
     return launcher->forking || launcher->ready ? 0 : ask_for_process(launcher, profile, err);
+}
+
+bool dsvl_launcher_busy(const dsvl_launcher *launcher)
+{
+    struct pollfd p = {.fd = launcher->commands, .events = POLLIN};
+    return launcher->forking && poll(&p, 1, 0) == 0;
 }
 
 /* Have a process of this profile ready. */

@@ -80,6 +80,11 @@ void dsvl_page_channel_free(dsvl_page_channel *channel)
     dsvl_dealloc(channel);
 }
 
+void dsvl_page_channel_close(const dsvl_page_channel *channel)
+{
+    madvise(channel->memory, channel->bytes, MADV_DONTFORK);
+}
+
 /* ---- sending ---- */
 
 int dsvl_page_channel_settle(dsvl_page_channel *channel, bool canvas)
@@ -191,10 +196,10 @@ void dsvl_page_channel_reset(dsvl_page_channel *channel)
     h->call = -1;
 }
 
-void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes)
+void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t from, size_t to)
 {
-    if (bytes > SLOT_KEPT || bytes > channel->slot_bytes) return;
-    dsvl_pixels_populate(slot(channel, channel->received + ahead), bytes, true);
+    if (from > to || to > SLOT_KEPT || to > channel->slot_bytes) return;
+    dsvl_pixels_populate(slot(channel, channel->received + ahead) + from, to - from, true);
 }
 
 int dsvl_page_channel_receive_take(dsvl_page_channel *channel, int input, dsvl_wait_fn wait, void *user,

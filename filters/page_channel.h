@@ -13,6 +13,8 @@ typedef struct dsvl_page_channel dsvl_page_channel;
 /* The shared memory, before the other process is forked. Pages of up to max_pixels can pass. */
 dsvl_page_channel *dsvl_page_channel_new(uint64_t max_pixels, dsvl_error *err);
 void dsvl_page_channel_free(dsvl_page_channel *channel); /* NULL-safe */
+/* After that one was forked: those that are forked later do not have this memory. */
+void dsvl_page_channel_close(const dsvl_page_channel *channel);
 
 /* ---- the process that draws ---- */
 
@@ -34,8 +36,8 @@ volatile int *dsvl_page_channel_call(dsvl_page_channel *channel);
 
 /* ---- the process that writes ---- */
 
-/* Have shared memory for a page that is likely to come, 0: next, 1: after that. */
-void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t bytes);
+/* Have shared memory for bytes of a page that is likely to come, 0: next, 1: after that. */
+void dsvl_page_channel_warm(dsvl_page_channel *channel, unsigned ahead, size_t from, size_t to);
 /* Forget the last document; before the process that draws the next one is started. */
 void dsvl_page_channel_reset(dsvl_page_channel *channel);
 /* Begin to receive from a descriptor, which passes to the channel; `wait` as in dsvl_reader_set_wait; pixels
