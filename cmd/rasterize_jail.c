@@ -195,11 +195,11 @@ static void mark_progress(rasterize_jail *jail)
 
 /* ---- in the program: what comes ---- */
 
-/* What a page is likely to take: A4. Its memory is had while there is nothing else to do here. */
-static size_t likely_bytes(const rasterize_job *j)
+/* What a page is likely to have: A4. Its memory is had while there is nothing else to do here. */
+static size_t likely_pixels(const rasterize_job *j)
 {
     const double long_side = j->render.scale_to ? (double)j->render.scale_to : j->render.dpi * 842 / 72;
-    return (size_t)(3 * long_side * long_side * 596 / 842);
+    return (size_t)(long_side * long_side * 596 / 842);
 }
 
 static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *record, dsvl_error *err)
@@ -213,7 +213,7 @@ static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *reco
     if (dsvl_record_is(record, "opened")) {
         const char *format = dsvl_record_get(record, "format");
         if (pages > 1 && !j->pages.count && jail->warm == 1)
-            dsvl_page_channel_warm(jail->channel, jail->warm++, 0, likely_bytes(j));
+            dsvl_page_channel_warm(jail->channel, jail->warm++, 0, 4 * likely_pixels(j));
         status = rasterize_written.opened(j, format ? format : "", pages, err);
     } else if (dsvl_record_is(record, "error")) {
         const dsvl_page_origin origin = {"", page, pages};
@@ -333,7 +333,7 @@ static int open_document(rasterize_jail *jail, const rasterize_job *j, const cha
  * it. */
 static void warm_first_page(rasterize_jail *jail, const rasterize_job *j)
 {
-    const size_t piece = (size_t)1 << 18, bytes = likely_bytes(j);
+    const size_t piece = (size_t)1 << 18, bytes = 4 * likely_pixels(j);
     if (jail->warm || jail->profile == PICTURE) return;
     jail->warm = 1;
     for (size_t at = 0; at < bytes && dsvl_launcher_busy(jail->launcher); at += piece)
@@ -355,7 +355,7 @@ static int run_process(rasterize_jail *jail, rasterize_job *j, size_t *pages, ds
                        dsvl_error *err)
 {
     if (start_process(jail, j, err)) return -1;
-    if (jail->profile != PICTURE) dsvl_page_pool_warm(j->render.pool, likely_bytes(j));
+    if (jail->profile != PICTURE) dsvl_page_pool_warm(j->render.pool, 3 * likely_pixels(j));
     jail->marked_at = cli_seconds();
     int status = dsvl_page_channel_receive_take(jail->channel, jail->input, wait_for_records, jail,
                                                 j->render.pool, err);

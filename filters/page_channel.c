@@ -57,7 +57,7 @@ dsvl_page_channel *dsvl_page_channel_new(uint64_t max_pixels, dsvl_error *err)
     }
     const size_t huge = (size_t)2 << 20;
     c->input = -1;
-    c->slot_bytes = max_pixels < SLOT_MOST / 3 ? 3 * max_pixels : SLOT_MOST;
+    c->slot_bytes = max_pixels < SLOT_MOST / 4 ? 4 * max_pixels : SLOT_MOST;
     c->slot_bytes = (c->slot_bytes + huge - 1) / huge * huge;
     c->bytes = HEAD_BYTES + SLOTS * c->slot_bytes;
     /* Addresses, not memory: what no page touches is never there. */
@@ -93,8 +93,8 @@ int dsvl_page_channel_settle(dsvl_page_channel *channel, bool canvas)
     channel->pool = dsvl_page_pool_new();
     if (!channel->pool) return -1;
     if (usual == 0 || usual > SLOT_KEPT) return 0;
-    dsvl_pixels_populate(slot(channel, 0), usual, true);           /* most documents have one page */
-    if (canvas) dsvl_page_pool_warm(channel->pool, usual / 3 * 4); /* a canvas has four bytes a pixel */
+    /* Most documents have one page. A canvas has four bytes a pixel. */
+    dsvl_pixels_populate(slot(channel, 0), canvas ? usual / 3 * 4 : usual, true);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filters/page_pool.h"
 
+#include <malloc.h>
 #include <pthread.h>
 
 #include "filters/pixels.h"
@@ -94,6 +95,8 @@ void dsvl_page_pool_warm(dsvl_page_pool *pool, size_t bytes)
 void dsvl_page_pool_give(dsvl_page_pool *pool, void *block, size_t bytes)
 {
     void *surplus = block;
+    const size_t room = block ? malloc_usable_size(block) : 0;
+    if (bytes < room) bytes = room;
     if (pool && block) {
         pthread_mutex_lock(&pool->lock);
         if (pool->count < POOL_BLOCKS && bytes <= POOL_BYTES - pool->bytes) {

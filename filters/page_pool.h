@@ -19,7 +19,7 @@ void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes);
 void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes, size_t *most);
 /* Have a spare block of these bytes at hand whose memory is there already. */
 void dsvl_page_pool_warm(dsvl_page_pool *pool, size_t bytes);
-/* Give a block back; it is known to hold `bytes`. */
+/* Give a block back; it holds `bytes` or more. */
 void dsvl_page_pool_give(dsvl_page_pool *pool, void *block, size_t bytes);
 
 #endif
