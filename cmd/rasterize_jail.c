@@ -23,7 +23,7 @@
 /* Failed pages in a row after which the rest of a document is given up; and by how much longer than its
  * processor time a process may take by the clock, which runs on while it waits for a disk or a busy machine.
  */
-enum { FAILURES_IN_A_ROW = 10, CLOCK_FACTOR = 10, LOOK_MS = 100 };
+enum { FAILURES_IN_A_ROW = 10, CLOCK_FACTOR = 10 };
 
 typedef struct request {
     long first; /* position in the list of pages to begin at */
@@ -39,7 +39,7 @@ struct rasterize_jail {
     rasterize_job job;          /* as it was when the launcher was forked; its processes read this */
     dsvl_jail *cells[PROFILES]; /* in the launcher */
     dsvl_error closed;          /* in a process: why it could not be jailed */
-    unsigned warm;              /* slots that have memory */
+    bool warm;                  /* the channel has its memory */
     int document;               /* the open descriptor; -1: none is begun */
     int profile, input;         /* of its process; what it sends, -1: it has none yet */
     request request;
@@ -157,8 +157,9 @@ static double seconds_of(const rasterize_jail *jail)
 }
 
 /* Limits of time count while the program waits, and not while its own output is held up. */
-static int check_time(const rasterize_jail *jail, dsvl_error *err)
+static int check_time(void *user, dsvl_error *err)
 {
+    const rasterize_jail *jail = user;
     const rasterize_limits *limits = &jail->job.limits;
     double used = seconds_of(jail), waited = cli_seconds() - jail->marked_at;
     if (used - jail->mark > limits->page_seconds)
@@ -173,16 +174,6 @@ static int check_time(const rasterize_jail *jail, dsvl_error *err)
         return dsvl_fail(err, DSVL_E_LIMIT,
                          "nothing came for %g s, ten times the limit of a page (--max-page-seconds)",
                          CLOCK_FACTOR * limits->page_seconds);
-    return 0;
-}
-
-static int wait_for_records(void *user, int descriptor, dsvl_error *err)
-{
-    const rasterize_jail *jail = user;
-    struct pollfd p = {.fd = descriptor, .events = POLLIN};
-    while (poll(&p, 1, LOOK_MS) <= 0) {
-        if (check_time(jail, err)) return -1;
-    }
     return 0;
 }
 
@@ -202,7 +193,7 @@ static size_t likely_pixels(const rasterize_job *j)
     return (size_t)(long_side * long_side * 596 / 842);
 }
 
-static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *record, dsvl_error *err)
+static int take_record(rasterize_job *j, dsvl_record *record, dsvl_error *err)
 {
     dsvl_error cause = {0};
     long page = 0, pages = 0, code = DSVL_E_INPUT;
@@ -212,8 +203,6 @@ static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *reco
     if (dsvl_record_is(record, "page")) return rasterize_written.page_take(j, record, err);
     if (dsvl_record_is(record, "opened")) {
         const char *format = dsvl_record_get(record, "format");
-        if (pages > 1 && !j->pages.count && jail->warm == 1)
-            dsvl_page_channel_warm(jail->channel, jail->warm++, 0, 4 * likely_pixels(j));
         status = rasterize_written.opened(j, format ? format : "", pages, err);
     } else if (dsvl_record_is(record, "error")) {
         const dsvl_page_origin origin = {"", page, pages};
@@ -237,7 +226,7 @@ static int take_records(rasterize_jail *jail, rasterize_job *j, size_t *pages, d
         if (more <= 0) return more ? 1 : 0;
         mark_progress(jail);
         if (dsvl_record_is(record, "page")) ++*pages;
-        int status = take_record(jail, j, record, err);
+        int status = take_record(j, record, err);
         if (status) return status < 0 ? -1 : 0;
         if (jail->spent + jail->mark > jail->job.limits.document_seconds && check_time(jail, cause)) return 1;
     }
@@ -329,17 +318,6 @@ static int open_document(rasterize_jail *jail, const rasterize_job *j, const cha
     return ask_for_process(jail, err);
 }
 
-/* Have memory for the first page while the first process is made, in pieces, since that shall not wait for
- * it. */
-static void warm_first_page(rasterize_jail *jail, const rasterize_job *j)
-{
-    const size_t piece = (size_t)1 << 18, bytes = 4 * likely_pixels(j);
-    if (jail->warm || jail->profile == PICTURE) return;
-    jail->warm = 1;
-    for (size_t at = 0; at < bytes && dsvl_launcher_busy(jail->launcher); at += piece)
-        dsvl_page_channel_warm(jail->channel, 0, at, at + piece);
-}
-
 /* Hand the work out, if there is any and it was not. */
 static int start_process(rasterize_jail *jail, const rasterize_job *j, dsvl_error *err)
 {
@@ -357,8 +335,8 @@ static int run_process(rasterize_jail *jail, rasterize_job *j, size_t *pages, ds
     if (start_process(jail, j, err)) return -1;
     if (jail->profile != PICTURE) dsvl_page_pool_warm(j->render.pool, 3 * likely_pixels(j));
     jail->marked_at = cli_seconds();
-    int status = dsvl_page_channel_receive_take(jail->channel, jail->input, wait_for_records, jail,
-                                                j->render.pool, err);
+    int status =
+        dsvl_page_channel_receive_take(jail->channel, jail->input, check_time, jail, j->render.pool, err);
     if (status == 0) status = take_records(jail, j, pages, cause, err);
     return bury(jail, status, cause, err);
 }
@@ -430,7 +408,8 @@ int rasterize_jailed(rasterize_jail *jail, rasterize_job *j, const char *documen
     j->opened = false;
     if (open_document(jail, j, document, &cause, err)) return -1;
     if (next && is_file(next) && open_document(other, j, next, &later, err)) return -1;
-    if (jail->document >= 0) warm_first_page(jail, j);
+    if (!jail->warm) dsvl_page_channel_warm(jail->channel); /* while the process is made */
+    jail->warm = true;
     if (start_process(jail, j, err) || (next && start_process(other, j, err))) return -1;
     if (jail->document < 0) return rasterize_written.failed(j, &origin, &cause, err) < 0 ? -1 : 0;
     int status = run_processes(jail, j, err);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -255,12 +254,6 @@ static int ask_for_process(dsvl_launcher *l, int profile, dsvl_error *err)
 int dsvl_launcher_ask(dsvl_launcher *launcher, int profile, dsvl_error *err)
 {
     return launcher->forking || launcher->ready ? 0 : ask_for_process(launcher, profile, err);
-}
-
-bool dsvl_launcher_busy(const dsvl_launcher *launcher)
-{
-    struct pollfd p = {.fd = launcher->commands, .events = POLLIN};
-    return launcher->forking && poll(&p, 1, 0) == 0;
 }
 
 /* Have a process of this profile ready. */

@@ -34,9 +34,6 @@ void dsvl_launcher_free(dsvl_launcher *launcher); /* stops it and waits; NULL-sa
 /* Have a process of this profile made ready, if none is; it is not waited for. */
 int dsvl_launcher_ask(dsvl_launcher *launcher, int profile, dsvl_error *err);
 
-/* Whether the process that was asked for is not ready yet. */
-bool dsvl_launcher_busy(const dsvl_launcher *launcher);
-
 /* Give work to a process. *output is the end to read of its pipe, owned by the caller; `document` stays the
  * caller's. more: have the next process forked meanwhile. */
 int dsvl_launcher_start(dsvl_launcher *launcher, int profile, const void *request, int document, bool more,

@@ -18,8 +18,6 @@ struct dsvl_page_pool {
     } spare[POOL_BLOCKS]; /* [count] */
     int count;
     size_t bytes;
-    void *lent; /* NULL: nothing is, or it was taken */
-    size_t lent_bytes, *lent_most;
 };
 
 dsvl_page_pool *dsvl_page_pool_new(void)
@@ -43,7 +41,7 @@ static void *find_spare(dsvl_page_pool *pool, size_t bytes)
     void *block = NULL;
     pthread_mutex_lock(&pool->lock);
     for (int i = 0; i < pool->count && !block; i++) {
-        if (pool->spare[i].bytes < bytes || pool->spare[i].bytes / 2 > bytes) continue;
+        if (pool->spare[i].bytes < bytes || pool->spare[i].bytes / 3 > bytes) continue;
         block = pool->spare[i].block;
         pool->bytes -= pool->spare[i].bytes;
         pool->spare[i] = pool->spare[--pool->count];
@@ -52,31 +50,8 @@ static void *find_spare(dsvl_page_pool *pool, size_t bytes)
     return block;
 }
 
-void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes, size_t *most)
-{
-    pthread_mutex_lock(&pool->lock);
-    pool->lent = block;
-    pool->lent_bytes = bytes;
-    pool->lent_most = most;
-    pthread_mutex_unlock(&pool->lock);
-}
-
-/* The lent block if it fits. */
-static void *take_lent(dsvl_page_pool *pool, size_t bytes)
-{
-    pthread_mutex_lock(&pool->lock);
-    void *block = bytes <= pool->lent_bytes ? pool->lent : NULL;
-    if (block) pool->lent = NULL;
-    if (block && *pool->lent_most < bytes) *pool->lent_most = bytes;
-    pthread_mutex_unlock(&pool->lock);
-    if (block && bytes <= POOL_BYTES / 4) dsvl_pixels_populate(block, bytes, true);
-    return block;
-}
-
 void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes)
 {
-    void *lent = pool ? take_lent(pool, bytes) : NULL;
-    if (lent) return lent;
     void *block = pool ? find_spare(pool, bytes) : NULL;
     if (block) return block;
     block = dsvl_alloc(bytes, 1);

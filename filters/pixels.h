@@ -23,7 +23,7 @@ void dsvl_pixels_prepare(void *block, size_t bytes);
 void dsvl_pixels_populate(void *block, size_t bytes, bool shared);
 
 /* n pixels in the host's order 0xAARRGGBB (cairo), alpha-premultiplied, onto white. The first form takes
- * alpha as 1. */
+ * alpha as 1, and works in place too. */
 void dsvl_pixels_from_rgb24(uint8_t *rgb, const uint32_t *pixels, size_t n);
 void dsvl_pixels_from_argb32(uint8_t *rgb, const uint32_t *pixels, size_t n);
 

@@ -92,18 +92,8 @@ char *dsvl_strdup(const char *text)
     return dsvl_strndup(text, strlen(text));
 }
 
-static uintptr_t exempt_begin;
-static size_t exempt_bytes;
-
-void dsvl_alloc_exempt(const void *begin, size_t bytes)
-{
-    exempt_begin = (uintptr_t)begin;
-    exempt_bytes = bytes;
-}
-
 void dsvl_dealloc(void *block)
 {
-    if ((uintptr_t)block - exempt_begin < exempt_bytes) return;
     if (block) atomic_fetch_sub(&held, (long long)malloc_usable_size(block));
     free(block);
 }

@@ -17,10 +17,6 @@ char *dsvl_strdup(const char *text);
 char *dsvl_strndup(const char *text, size_t length);
 void dsvl_dealloc(void *block); /* NULL-safe */
 
-/* Blocks inside this range are not the heap's (memory shared with another process): dsvl_dealloc leaves them
- * alone. One range a process, before it has a second thread. */
-void dsvl_alloc_exempt(const void *begin, size_t bytes);
-
 /* Grow a vector to hold `need` elements (doubling). *block and *capacity are updated. False: out of memory.
  */
 bool dsvl_grow(void **block, size_t *capacity, size_t need, size_t size);
