@@ -54,8 +54,9 @@ void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes)
 {
     void *block = pool ? find_spare(pool, bytes) : NULL;
     if (block) return block;
-    block = dsvl_alloc(bytes, 1);
-    if (block) dsvl_pixels_prepare(block, bytes);
+    if (bytes < DSVL_LARGE_PAGE) return dsvl_alloc(bytes, 1);
+    block = dsvl_alloc_pages(bytes, DSVL_LARGE_PAGE);
+    if (block) dsvl_pixels_prepare(block, malloc_usable_size(block));
     return block;
 }
 

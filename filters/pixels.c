@@ -12,7 +12,7 @@
 void dsvl_pixels_prepare(void *block, size_t bytes)
 {
 #ifdef MADV_HUGEPAGE
-    const uintptr_t huge = (uintptr_t)2 << 20;
+    const uintptr_t huge = DSVL_LARGE_PAGE;
     uintptr_t begin = ((uintptr_t)block + huge - 1) & ~(huge - 1),
               end = ((uintptr_t)block + bytes) & ~(huge - 1);
     char *inside = (char *)block + (begin - (uintptr_t)block);

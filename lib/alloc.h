@@ -13,6 +13,7 @@ void *dsvl_alloc(size_t count, size_t size);
 void *dsvl_alloc_zero(size_t count, size_t size);
 /* Grow or shrink a block of old_count elements; the old block stays valid when NULL is returned. */
 void *dsvl_realloc(void *block, size_t old_count, size_t count, size_t size);
+void *dsvl_alloc_pages(size_t bytes, size_t page); /* whole memory pages of this size, at least 64 bytes */
 char *dsvl_strdup(const char *text);
 char *dsvl_strndup(const char *text, size_t length);
 void dsvl_dealloc(void *block); /* NULL-safe */
