@@ -39,7 +39,7 @@ struct rasterize_jail {
     rasterize_job job;          /* as it was when the launcher was forked; its processes read this */
     dsvl_jail *cells[PROFILES]; /* in the launcher */
     dsvl_error closed;          /* in a process: why it could not be jailed */
-    bool warm;                  /* the channel has its memory */
+    bool warm;                  /* it has had its memory */
     int document;               /* the open descriptor; -1: none is begun */
     int profile, input;         /* of its process; what it sends, -1: it has none yet */
     request request;
@@ -186,13 +186,6 @@ static void mark_progress(rasterize_jail *jail)
 
 /* ---- in the program: what comes ---- */
 
-/* What a page is likely to have: A4. Its memory is had while there is nothing else to do here. */
-static size_t likely_pixels(const rasterize_job *j)
-{
-    const double long_side = j->render.scale_to ? (double)j->render.scale_to : j->render.dpi * 842 / 72;
-    return (size_t)(long_side * long_side * 596 / 842);
-}
-
 static int take_record(rasterize_job *j, dsvl_record *record, dsvl_error *err)
 {
     dsvl_error cause = {0};
@@ -327,13 +320,27 @@ static int start_process(rasterize_jail *jail, const rasterize_job *j, dsvl_erro
                                &jail->input, err);
 }
 
+/* What a page is likely to have: A4. */
+static size_t likely_pixels(const rasterize_job *j)
+{
+    const double long_side = j->render.scale_to ? (double)j->render.scale_to : j->render.dpi * 842 / 72;
+    return (size_t)(long_side * long_side * 596 / 842);
+}
+
+/* What the first page needs here, while its process is made. */
+static void have_memory(rasterize_jail *jail, const rasterize_job *j)
+{
+    jail->warm = true;
+    dsvl_page_channel_warm(jail->channel);
+    if (jail->profile != PICTURE) dsvl_page_pool_warm(j->render.pool, 3 * likely_pixels(j));
+}
+
 /* What one process has to say. 0: the document is through. 1: it is not, *cause says why. -1: output fails.
  */
 static int run_process(rasterize_jail *jail, rasterize_job *j, size_t *pages, dsvl_error *cause,
                        dsvl_error *err)
 {
     if (start_process(jail, j, err)) return -1;
-    if (jail->profile != PICTURE) dsvl_page_pool_warm(j->render.pool, 3 * likely_pixels(j));
     jail->marked_at = cli_seconds();
     int status =
         dsvl_page_channel_receive_take(jail->channel, jail->input, check_time, jail, j->render.pool, err);
@@ -408,8 +415,7 @@ int rasterize_jailed(rasterize_jail *jail, rasterize_job *j, const char *documen
     j->opened = false;
     if (open_document(jail, j, document, &cause, err)) return -1;
     if (next && is_file(next) && open_document(other, j, next, &later, err)) return -1;
-    if (!jail->warm) dsvl_page_channel_warm(jail->channel); /* while the process is made */
-    jail->warm = true;
+    if (!jail->warm) have_memory(jail, j);
     if (start_process(jail, j, err) || (next && start_process(other, j, err))) return -1;
     if (jail->document < 0) return rasterize_written.failed(j, &origin, &cause, err) < 0 ? -1 : 0;
     int status = run_processes(jail, j, err);
@@ -449,5 +455,6 @@ void rasterize_jail_free(rasterize_jail *jail)
     dsvl_launcher_free(jail->launcher);
     dsvl_page_channel_free(jail->channel);
     if (jail->document >= 0) close(jail->document);
+    if (jail->input >= 0) close(jail->input);
     dsvl_dealloc(jail);
 }
