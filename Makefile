@@ -72,10 +72,12 @@ $(LIBOUT)/libdsvl.so: $(LIB_O) $(KERN_SO)
 	@$(CC) -shared $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,-soname,libdsvl.so -Wl,--as-needed,-rpath,'$$ORIGIN' -o $@ $(LIB_O) $(KERN_SO) $(LIBS_BASE)
 
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $(RPATH) -o $@
+# Symbols are looked up in the order of the libraries: first those that define most of them, for a shorter start.
+FIRST_LIBS = $(if $(SAN),,-Wl,--no-as-needed -lpoppler -l:libstdc++.so.6 -lc -Wl,--as-needed)
 $(BIN)/dsvl-rasterize: $(B)/cmd/dsvl-rasterize.o $(patsubst %.c,$(B)/%.o,$(wildcard cmd/rasterize*.c)) $(B)/filters/source_pdf.o $(CLI) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)
 	@echo 'LINK $@'
-	@$(LINK) $(filter %.o %.a,$^) $(KERN_SO) $(shell pkg-config --libs $(PKGS_PDF)) $(LIBS_FILTERS) $(LIBS_BASE)
+	@$(LINK) $(FIRST_LIBS) $(filter %.o %.a,$^) $(KERN_SO) $(shell pkg-config --libs $(PKGS_PDF)) $(LIBS_FILTERS) $(LIBS_BASE)
 $(BIN)/dsvl: $(RUN_O)
 $(BIN)/%: $(B)/cmd/%.o $(CLI) $(B)/libfilters.a $(B)/libdsvl.a $(KERN_SO)
 	@mkdir -p $(@D)

@@ -126,51 +126,72 @@ static int check_options(rasterize_job *j, dsvl_page_format *format)
     return cli_check_output("dsvl-tile");
 }
 
-static int rasterize_document(rasterize_job *j, rasterize_jail *jail, const char *document, dsvl_error *err)
-{
-    return jail ? rasterize_jailed(jail, j, document, err) : rasterize_here(j, document, err);
-}
+/* The names of the documents: those of the command line, then those of a list. */
+typedef struct names {
+    char **files;
+    int count;
+    dsvl_bytes list;
+    size_t at; /* in the list */
+} names;
 
-/* Documents named in a list. */
-static int rasterize_list(rasterize_job *j, rasterize_jail *jail, const dsvl_bytes *list, dsvl_error *err)
+/* *name is owned, NULL after the last one. */
+static int next_name(names *n, char **name, dsvl_error *err)
 {
-    unsigned char separator = options.null_separated ? '\0' : '\n';
-    for (size_t at = 0; at < list->length;) {
-        const unsigned char *name = list->data + at, *end = memchr(name, separator, list->length - at);
-        size_t length = end ? (size_t)(end - name) : list->length - at;
-        at += length + 1;
-        if (length == 0) continue;
-        char *document = dsvl_strndup((const char *)name, length);
-        if (!document) return dsvl_fail_memory(err, length);
-        j->more = at < list->length;
-        int status = rasterize_document(j, jail, document, err);
-        dsvl_dealloc(document);
-        if (status) return -1;
+    const int separator = options.null_separated ? '\0' : '\n';
+    const char *begin = NULL;
+    size_t length = 0;
+    if (n->count) {
+        begin = *n->files++;
+        length = strlen(begin);
+        n->count--;
     }
-    return 0;
+    while (!begin && n->at < n->list.length) {
+        const unsigned char *line = n->list.data + n->at,
+                            *end = memchr(line, separator, n->list.length - n->at);
+        length = end ? (size_t)(end - line) : n->list.length - n->at;
+        n->at += length + 1;
+        if (length) begin = (const char *)line;
+    }
+    *name = begin ? dsvl_strndup(begin, length) : NULL;
+    return begin && !*name ? dsvl_fail_memory(err, length) : 0;
 }
 
-static int rasterize_all(rasterize_job *j, rasterize_jail *jail, char **files, int count,
+/* jails [2], NULL: the second, or both. */
+static int rasterize_names(rasterize_job *j, rasterize_jail *const jails[2], names *n, dsvl_error *err)
+{
+    char *name = NULL, *next = NULL;
+    int status = next_name(n, &name, err);
+    for (int turn = 0; name && status == 0; turn = !turn) {
+        status = next_name(n, &next, err);
+        j->more = n->count || n->at < n->list.length;
+        if (status == 0) {
+            status = jails[turn] ? rasterize_jailed(jails[turn], j, name, jails[!turn], next, err)
+                                 : rasterize_here(j, name, err);
+        }
+        dsvl_dealloc(name);
+        name = next;
+        next = NULL;
+    }
+    dsvl_dealloc(name);
+    return status;
+}
+
+static int rasterize_all(rasterize_job *j, rasterize_jail *const jails[2], char **files, int count,
                          const char *list_name, dsvl_error *err)
 {
     char dash[] = "-", *standard_input[] = {dash};
+    names n = {files, count, {0}, 0};
     if (count == 0 && !list_name) {
-        files = standard_input;
-        count = 1;
+        n.files = standard_input;
+        n.count = 1;
     }
-    dsvl_bytes list = {0};
-    if (list_name && dsvl_bytes_open(&list, list_name, LIST_LIMIT, err)) {
+    if (list_name && dsvl_bytes_open(&n.list, list_name, LIST_LIMIT, err)) {
         dsvl_error_prefix(err, "list of files %s: ", list_name);
         return -1;
     }
-    j->expected = count == 1 && !list_name; /* of one document the number of pages is soon known */
-    int status = 0;
-    for (int i = 0; i < count && status == 0; i++) {
-        j->more = i + 1 < count || list.length;
-        status = rasterize_document(j, jail, files[i], err);
-    }
-    if (status == 0) status = rasterize_list(j, jail, &list, err);
-    dsvl_bytes_close(&list);
+    j->expected = n.count == 1 && !list_name; /* of one document the number of pages is soon known */
+    int status = rasterize_names(j, jails, &n, err);
+    dsvl_bytes_close(&n.list);
     return status;
 }
 
@@ -186,8 +207,9 @@ static int check_standard_input(char **files, int count, const char *list_name)
     return CLI_OK;
 }
 
-/* The jail, or NULL with --no-jail; -1 only when it was asked for and cannot be had. */
-static int make_jail(const rasterize_job *j, rasterize_jail **jail, dsvl_error *err)
+/* The jails: none with --no-jail, and of two documents or more they are two. -1 only when one was asked for
+ * and cannot be had. */
+static int make_jails(const rasterize_job *j, bool several, rasterize_jail *jails[2], dsvl_error *err)
 {
     const char *missing = dsvl_jail_missing();
     if (!options.jail) {
@@ -196,8 +218,11 @@ static int make_jail(const rasterize_job *j, rasterize_jail **jail, dsvl_error *
         return 0;
     }
     if (missing) cli_note("%s", missing);
-    *jail = rasterize_jail_new(j, err);
-    return *jail ? 0 : -1;
+    for (int i = 0; i < 1 + several; i++) {
+        jails[i] = rasterize_jail_new(j, err);
+        if (!jails[i]) return -1;
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -205,7 +230,7 @@ int main(int argc, char **argv)
     render = dsvl_render_defaults();
     int count = cli_parse(&program, argc, argv);
     rasterize_job j = {.program = &program};
-    rasterize_jail *jail = NULL;
+    rasterize_jail *jails[2] = {NULL, NULL};
     dsvl_error err = {0};
     dsvl_page_format format = DSVL_PAGES_RECORDS;
     char *password = NULL;
@@ -217,12 +242,11 @@ int main(int argc, char **argv)
     render.password = password;
     j.render = render;
     j.limits = limits;
-    if (make_jail(&j, &jail, &err)) goto failed;
+    if (make_jails(&j, count > 1 || list_name, jails, &err)) goto failed;
     j.render.pool = dsvl_page_pool_new();
     j.writer = dsvl_page_writer_new(STDOUT_FILENO, "standard output", format, j.render.pool, &err);
-    if (!j.writer || rasterize_all(&j, jail, argv, count, list_name, &err)) goto failed;
-    rasterize_jail_free(jail); /* while the last page is written */
-    jail = NULL;
+    if (!j.writer || rasterize_all(&j, jails, argv, count, list_name, &err)) goto failed;
+    for (int i = 0; i < 2; i++) rasterize_jail_stop(jails[i]); /* while the last page is written */
     if (dsvl_page_writer_end(j.writer, &err)) goto failed;
     cli_progress_end();
     status = j.failed ? CLI_PARTIAL : CLI_OK;
@@ -233,7 +257,7 @@ failed:
 out:
     dsvl_page_writer_free(j.writer);
     dsvl_page_pool_free(j.render.pool);
-    rasterize_jail_free(jail);
+    for (int i = 0; i < 2; i++) rasterize_jail_free(jails[i]);
     dsvl_page_list_free(&j.pages);
     dsvl_dealloc(password);
     return status;

@@ -26,7 +26,8 @@ typedef struct rasterize_job {
     dsvl_page_writer *writer;
     size_t done, failed, expected; /* pages; expected 0: not known */
     const char *document;          /* the one at work */
-    bool more, opened;             /* others follow; it was said that it is open */
+    bool fonts;                    /* a document wanted some that it does not hold */
+    bool more, opened;             /* others follow those begun; it was said that it is open */
     long page, taken;              /* its page at work; pages of it that were written */
 } rasterize_job;
 
@@ -50,10 +51,16 @@ int rasterize_bytes(const rasterize_job *job, const dsvl_bytes *bytes, const ras
 /* A document in this process: what --no-jail asks for. -1 only when output fails. */
 int rasterize_here(rasterize_job *job, const char *document, dsvl_error *err);
 
-/* The same in a process of its own, which is jailed. */
+/* The same in a process of its own, which is jailed. Two jails take turns: while the pages of a document come
+ * from one, the next document is read in the other. */
 typedef struct rasterize_jail rasterize_jail;
 rasterize_jail *rasterize_jail_new(const rasterize_job *job, dsvl_error *err); /* before there are threads */
-void rasterize_jail_free(rasterize_jail *jail);
-int rasterize_jailed(rasterize_jail *jail, rasterize_job *job, const char *document, dsvl_error *err);
+void rasterize_jail_stop(
+    rasterize_jail *jail); /* work is over: it may end, and is not waited for; NULL-safe */
+void rasterize_jail_free(rasterize_jail *jail); /* NULL-safe */
+
+/* A document, begun ahead or not. next NULL: none follows, or there is no jail for it. */
+int rasterize_jailed(rasterize_jail *jail, rasterize_job *job, const char *document, rasterize_jail *other,
+                     const char *next, dsvl_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 /* Failed pages in a row after which the rest of a document is given up; and by how much longer than its
  * processor time a process may take by the clock, which runs on while it waits for a disk or a busy machine.
  */
-enum { FAILURES_IN_A_ROW = 10, CLOCK_FACTOR = 10, LOOK_MS = 100 };
+enum { FAILURES_IN_A_ROW = 10, CLOCK_FACTOR = 10 };
 
 typedef struct request {
     long first; /* position in the list of pages to begin at */
@@ -38,10 +39,12 @@ struct rasterize_jail {
     rasterize_job job;          /* as it was when the launcher was forked; its processes read this */
     dsvl_jail *cells[PROFILES]; /* in the launcher */
     dsvl_error closed;          /* in a process: why it could not be jailed */
-    bool fonts;                 /* a document wanted them */
-    unsigned warm;              /* slots that have memory */
-    double spent;               /* processor seconds of the document, in the processes before this one */
-    double mark, marked_at;     /* of this one when its last record came; and when that was */
+    bool warm;                  /* it has had its memory */
+    int document;               /* the open descriptor; -1: none is begun */
+    int profile, input;         /* of its process; what it sends, -1: it has none yet */
+    request request;
+    double spent;           /* processor seconds of the document, in the processes before this one */
+    double mark, marked_at; /* of this one when its last record came; and when that was */
 };
 
 /* ---- in the launcher and its processes ---- */
@@ -154,8 +157,9 @@ static double seconds_of(const rasterize_jail *jail)
 }
 
 /* Limits of time count while the program waits, and not while its own output is held up. */
-static int check_time(const rasterize_jail *jail, dsvl_error *err)
+static int check_time(void *user, dsvl_error *err)
 {
+    const rasterize_jail *jail = user;
     const rasterize_limits *limits = &jail->job.limits;
     double used = seconds_of(jail), waited = cli_seconds() - jail->marked_at;
     if (used - jail->mark > limits->page_seconds)
@@ -173,16 +177,6 @@ static int check_time(const rasterize_jail *jail, dsvl_error *err)
     return 0;
 }
 
-static int wait_for_records(void *user, int descriptor, dsvl_error *err)
-{
-    const rasterize_jail *jail = user;
-    struct pollfd p = {.fd = descriptor, .events = POLLIN};
-    while (poll(&p, 1, LOOK_MS) <= 0) {
-        if (check_time(jail, err)) return -1;
-    }
-    return 0;
-}
-
 static void mark_progress(rasterize_jail *jail)
 {
     double used = seconds_of(jail);
@@ -192,14 +186,7 @@ static void mark_progress(rasterize_jail *jail)
 
 /* ---- in the program: what comes ---- */
 
-/* What a page is likely to take: A4. Its memory is had while there is nothing else to do here. */
-static size_t likely_bytes(const rasterize_job *j)
-{
-    const double long_side = j->render.scale_to ? (double)j->render.scale_to : j->render.dpi * 842 / 72;
-    return (size_t)(3 * long_side * long_side * 596 / 842);
-}
-
-static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *record, dsvl_error *err)
+static int take_record(rasterize_job *j, dsvl_record *record, dsvl_error *err)
 {
     dsvl_error cause = {0};
     long page = 0, pages = 0, code = DSVL_E_INPUT;
@@ -209,8 +196,6 @@ static int take_record(rasterize_jail *jail, rasterize_job *j, dsvl_record *reco
     if (dsvl_record_is(record, "page")) return rasterize_written.page_take(j, record, err);
     if (dsvl_record_is(record, "opened")) {
         const char *format = dsvl_record_get(record, "format");
-        if (pages > 1 && !j->pages.count && jail->warm == 1)
-            dsvl_page_channel_warm(jail->channel, jail->warm++, likely_bytes(j));
         status = rasterize_written.opened(j, format ? format : "", pages, err);
     } else if (dsvl_record_is(record, "error")) {
         const dsvl_page_origin origin = {"", page, pages};
@@ -234,7 +219,7 @@ static int take_records(rasterize_jail *jail, rasterize_job *j, size_t *pages, d
         if (more <= 0) return more ? 1 : 0;
         mark_progress(jail);
         if (dsvl_record_is(record, "page")) ++*pages;
-        int status = take_record(jail, j, record, err);
+        int status = take_record(j, record, err);
         if (status) return status < 0 ? -1 : 0;
         if (jail->spent + jail->mark > jail->job.limits.document_seconds && check_time(jail, cause)) return 1;
     }
@@ -283,12 +268,13 @@ static void explain(const rasterize_jail *jail, const dsvl_launch_end *end, bool
 }
 
 /* End the process, and where it stopped early say how it went. Returns as take_records. */
-static int bury(rasterize_jail *jail, int descriptor, int status, dsvl_error *cause, dsvl_error *err)
+static int bury(rasterize_jail *jail, int status, dsvl_error *cause, dsvl_error *err)
 {
-    struct pollfd p = {.fd = descriptor};
+    struct pollfd p = {.fd = jail->input};
     dsvl_launch_end end;
     bool by_itself = status == 1 && poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
     double used = seconds_of(jail);
+    jail->input = -1; /* the channel closes it */
     jail->spent += used > jail->mark ? used : jail->mark;
     if (status != 1) return dsvl_launcher_end(jail->launcher, NULL, err) ? -1 : status;
     if (dsvl_launcher_end(jail->launcher, &end, err)) return -1;
@@ -296,25 +282,7 @@ static int bury(rasterize_jail *jail, int descriptor, int status, dsvl_error *ca
     return status;
 }
 
-/* One process from a position on. 0: the document is through. 1: it is not, *cause says why. -1: output
- * fails. */
-static int run_process(rasterize_jail *jail, rasterize_job *j, int profile, int document, const request *r,
-                       size_t *pages, dsvl_error *cause, dsvl_error *err)
-{
-    int input;
-    dsvl_page_channel_reset(jail->channel);
-    if (dsvl_launcher_ask(jail->launcher, profile, err)) return -1;
-    const bool first = profile != PICTURE && jail->warm == 0;
-    if (first) dsvl_page_channel_warm(jail->channel, jail->warm++, likely_bytes(j));
-    if (dsvl_launcher_start(jail->launcher, profile, r, document, j->more, &input, err)) return -1;
-    if (first) dsvl_page_pool_warm(j->render.pool, likely_bytes(j));
-    jail->mark = 0;
-    jail->marked_at = cli_seconds();
-    int status =
-        dsvl_page_channel_receive_take(jail->channel, input, wait_for_records, jail, j->render.pool, err);
-    if (status == 0) status = take_records(jail, j, pages, cause, err);
-    return bury(jail, input, status, cause, err);
-}
+/* ---- in the program: a document ---- */
 
 static bool is_picture(int document)
 {
@@ -323,10 +291,67 @@ static bool is_picture(int document)
     return n > 0 && dsvl_source_is_picture(begin, (size_t)n);
 }
 
-/* The process wanted a file, which is no fault when it was jailed without any. */
-static bool wants_fonts(const rasterize_jail *jail, int profile)
+/* Have a process made ready for the work; it is not waited for. */
+static int ask_for_process(rasterize_jail *jail, dsvl_error *err)
 {
-    char *call = profile == PDF ? dsvl_jail_call_name(*dsvl_page_channel_call(jail->channel)) : NULL;
+    dsvl_page_channel_reset(jail->channel);
+    return dsvl_launcher_ask(jail->launcher, jail->profile, err);
+}
+
+/* Open a document. Where that fails no process is asked for, and who needs the document is told the cause. */
+static int open_document(rasterize_jail *jail, const rasterize_job *j, const char *document,
+                         dsvl_error *cause, dsvl_error *err)
+{
+    if (jail->document >= 0) return 0;
+    jail->document = dsvl_document_open(document, DSVL_DOCUMENT_LIMIT, cause);
+    if (jail->document < 0) return 0;
+    jail->profile = j->fonts ? PDF_AND_FONTS : is_picture(jail->document) ? PICTURE : PDF;
+    jail->request = (request){0};
+    jail->spent = 0;
+    return ask_for_process(jail, err);
+}
+
+/* Hand the work out, if there is any and it was not. */
+static int start_process(rasterize_jail *jail, const rasterize_job *j, dsvl_error *err)
+{
+    if (jail->document < 0 || jail->input >= 0) return 0;
+    jail->mark = 0;
+    return dsvl_launcher_start(jail->launcher, jail->profile, &jail->request, jail->document, j->more,
+                               &jail->input, err);
+}
+
+/* What a page is likely to have: A4. */
+static size_t likely_pixels(const rasterize_job *j)
+{
+    const double long_side = j->render.scale_to ? (double)j->render.scale_to : j->render.dpi * 842 / 72;
+    return (size_t)(long_side * long_side * 596 / 842);
+}
+
+/* What the first page needs here, while its process is made. */
+static void have_memory(rasterize_jail *jail, const rasterize_job *j)
+{
+    jail->warm = true;
+    dsvl_page_channel_warm(jail->channel);
+    if (jail->profile != PICTURE) dsvl_page_pool_warm(j->render.pool, 3 * likely_pixels(j));
+}
+
+/* What one process has to say. 0: the document is through. 1: it is not, *cause says why. -1: output fails.
+ */
+static int run_process(rasterize_jail *jail, rasterize_job *j, size_t *pages, dsvl_error *cause,
+                       dsvl_error *err)
+{
+    if (start_process(jail, j, err)) return -1;
+    jail->marked_at = cli_seconds();
+    int status =
+        dsvl_page_channel_receive_take(jail->channel, jail->input, check_time, jail, j->render.pool, err);
+    if (status == 0) status = take_records(jail, j, pages, cause, err);
+    return bury(jail, status, cause, err);
+}
+
+/* The process wanted a file, which is no fault when it was jailed without any. */
+static bool wants_fonts(const rasterize_jail *jail)
+{
+    char *call = jail->profile == PDF ? dsvl_jail_call_name(*dsvl_page_channel_call(jail->channel)) : NULL;
     bool wants = call && (strcmp(call, "openat") == 0 || strcmp(call, "open") == 0);
     dsvl_dealloc(call);
     return wants;
@@ -348,43 +373,54 @@ static int process_failed(const rasterize_jail *jail, rasterize_job *j, const ds
 }
 
 /* Processes until the document is through. */
-static int run_processes(rasterize_jail *jail, rasterize_job *j, int document, dsvl_error *err)
+static int run_processes(rasterize_jail *jail, rasterize_job *j, dsvl_error *err)
 {
-    request r = {0};
-    int profile = jail->fonts ? PDF_AND_FONTS : is_picture(document) ? PICTURE : PDF;
-    jail->spent = 0;
+    request *r = &jail->request;
     for (int failures = 0;;) {
         dsvl_error cause = {0};
         size_t pages = 0;
-        int status = run_process(jail, j, profile, document, &r, &pages, &cause, err);
+        int status = run_process(jail, j, &pages, &cause, err);
         if (status <= 0) return status;
         dsvl_page_place place = dsvl_page_channel_place(jail->channel);
-        if (place.position < r.first || place.position >= INT32_MAX || place.page < 1)
+        if (place.position < r->first || place.position >= INT32_MAX || place.page < 1)
             place = (dsvl_page_place){-1, 0};
         failures = pages ? 1 : failures + 1;
-        if (wants_fonts(jail, profile)) {
-            jail->fonts = true;
-            profile = PDF_AND_FONTS;
-            r.first = place.position < r.first ? r.first : place.position;
-            continue;
+        if (wants_fonts(jail)) {
+            j->fonts = true;
+            jail->profile = PDF_AND_FONTS;
+            r->first = place.position < r->first ? r->first : place.position;
+        } else {
+            status = process_failed(jail, j, &place, failures, &cause, err);
+            if (status) return status < 0 ? -1 : 0;
+            r->first = place.position + 1;
         }
-        status = process_failed(jail, j, &place, failures, &cause, err);
-        if (status) return status < 0 ? -1 : 0;
-        r.first = place.position + 1;
+        if (ask_for_process(jail, err)) return -1;
     }
 }
 
-int rasterize_jailed(rasterize_jail *jail, rasterize_job *j, const char *document, dsvl_error *err)
+/* Only files: with others nobody knows how long opening takes, or what it does. */
+static bool is_file(const char *path)
 {
-    dsvl_error cause = {0};
+    struct stat facts;
+    return strcmp(path, "-") != 0 && stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
+}
+
+int rasterize_jailed(rasterize_jail *jail, rasterize_job *j, const char *document, rasterize_jail *other,
+                     const char *next, dsvl_error *err)
+{
+    dsvl_error cause = {0}, later = {0};
     const dsvl_page_origin origin = {"", 0, 0};
     j->document = document;
     j->page = j->taken = 0;
     j->opened = false;
-    int descriptor = dsvl_document_open(document, DSVL_DOCUMENT_LIMIT, &cause);
-    if (descriptor < 0) return rasterize_written.failed(j, &origin, &cause, err) < 0 ? -1 : 0;
-    int status = run_processes(jail, j, descriptor, err);
-    close(descriptor);
+    if (open_document(jail, j, document, &cause, err)) return -1;
+    if (next && is_file(next) && open_document(other, j, next, &later, err)) return -1;
+    if (!jail->warm) have_memory(jail, j);
+    if (start_process(jail, j, err) || (next && start_process(other, j, err))) return -1;
+    if (jail->document < 0) return rasterize_written.failed(j, &origin, &cause, err) < 0 ? -1 : 0;
+    int status = run_processes(jail, j, err);
+    close(jail->document);
+    jail->document = -1;
     return status;
 }
 
@@ -396,12 +432,21 @@ rasterize_jail *rasterize_jail_new(const rasterize_job *job, dsvl_error *err)
         return NULL;
     }
     jail->job = *job;
+    jail->document = jail->input = -1;
     jail->channel = dsvl_page_channel_new(job->render.max_pixels, err);
     const dsvl_launch launch = {prepare, settle, run, jail, sizeof(request)};
     if (jail->channel) jail->launcher = dsvl_launcher_new(&launch, err);
-    if (jail->launcher) return jail;
+    if (jail->launcher) {
+        dsvl_page_channel_close(jail->channel);
+        return jail;
+    }
     rasterize_jail_free(jail);
     return NULL;
+}
+
+void rasterize_jail_stop(rasterize_jail *jail)
+{
+    if (jail) dsvl_launcher_stop(jail->launcher);
 }
 
 void rasterize_jail_free(rasterize_jail *jail)
@@ -409,5 +454,7 @@ void rasterize_jail_free(rasterize_jail *jail)
     if (!jail) return;
     dsvl_launcher_free(jail->launcher);
     dsvl_page_channel_free(jail->channel);
+    if (jail->document >= 0) close(jail->document);
+    if (jail->input >= 0) close(jail->input);
     dsvl_dealloc(jail);
 }

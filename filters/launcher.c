@@ -201,11 +201,17 @@ dsvl_launcher *dsvl_launcher_new(const dsvl_launch *launch, dsvl_error *err)
     return NULL;
 }
 
+void dsvl_launcher_stop(dsvl_launcher *launcher)
+{
+    /* And with it, as they asked, its processes. */
+    if (launcher && launcher->process > 0) kill(launcher->process, SIGKILL);
+}
+
 void dsvl_launcher_free(dsvl_launcher *launcher)
 {
     if (!launcher) return;
+    dsvl_launcher_stop(launcher);
     if (launcher->process > 0) {
-        kill(launcher->process, SIGKILL); /* and with it, as they asked, its processes */
         while (waitpid(launcher->process, NULL, 0) < 0 && errno == EINTR) {
         }
     }

@@ -28,7 +28,8 @@ typedef struct dsvl_launch {
 } dsvl_launch;
 
 dsvl_launcher *dsvl_launcher_new(const dsvl_launch *launch, dsvl_error *err);
-void dsvl_launcher_free(dsvl_launcher *launcher); /* ends its processes; NULL-safe */
+void dsvl_launcher_stop(dsvl_launcher *launcher); /* ends its processes, without waiting; NULL-safe */
+void dsvl_launcher_free(dsvl_launcher *launcher); /* stops it and waits; NULL-safe */
 
 /* Have a process of this profile made ready, if none is; it is not waited for. */
 int dsvl_launcher_ask(dsvl_launcher *launcher, int profile, dsvl_error *err);

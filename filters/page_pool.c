@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filters/page_pool.h"
 
+#include <malloc.h>
 #include <pthread.h>
 
 #include "filters/pixels.h"
@@ -17,8 +18,6 @@ struct dsvl_page_pool {
     } spare[POOL_BLOCKS]; /* [count] */
     int count;
     size_t bytes;
-    void *lent; /* NULL: nothing is, or it was taken */
-    size_t lent_bytes, *lent_most;
 };
 
 dsvl_page_pool *dsvl_page_pool_new(void)
@@ -42,7 +41,7 @@ static void *find_spare(dsvl_page_pool *pool, size_t bytes)
     void *block = NULL;
     pthread_mutex_lock(&pool->lock);
     for (int i = 0; i < pool->count && !block; i++) {
-        if (pool->spare[i].bytes < bytes || pool->spare[i].bytes / 2 > bytes) continue;
+        if (pool->spare[i].bytes < bytes || pool->spare[i].bytes / 3 > bytes) continue;
         block = pool->spare[i].block;
         pool->bytes -= pool->spare[i].bytes;
         pool->spare[i] = pool->spare[--pool->count];
@@ -51,35 +50,13 @@ static void *find_spare(dsvl_page_pool *pool, size_t bytes)
     return block;
 }
 
-void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes, size_t *most)
-{
-    pthread_mutex_lock(&pool->lock);
-    pool->lent = block;
-    pool->lent_bytes = bytes;
-    pool->lent_most = most;
-    pthread_mutex_unlock(&pool->lock);
-}
-
-/* The lent block if it fits. */
-static void *take_lent(dsvl_page_pool *pool, size_t bytes)
-{
-    pthread_mutex_lock(&pool->lock);
-    void *block = bytes <= pool->lent_bytes ? pool->lent : NULL;
-    if (block) pool->lent = NULL;
-    if (block && *pool->lent_most < bytes) *pool->lent_most = bytes;
-    pthread_mutex_unlock(&pool->lock);
-    if (block && bytes <= POOL_BYTES / 4) dsvl_pixels_populate(block, bytes, true);
-    return block;
-}
-
 void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes)
 {
-    void *lent = pool ? take_lent(pool, bytes) : NULL;
-    if (lent) return lent;
     void *block = pool ? find_spare(pool, bytes) : NULL;
     if (block) return block;
-    block = dsvl_alloc(bytes, 1);
-    if (block) dsvl_pixels_prepare(block, bytes);
+    if (bytes < DSVL_LARGE_PAGE) return dsvl_alloc(bytes, 1);
+    block = dsvl_alloc_pages(bytes, DSVL_LARGE_PAGE);
+    if (block) dsvl_pixels_prepare(block, malloc_usable_size(block));
     return block;
 }
 
@@ -94,6 +71,8 @@ void dsvl_page_pool_warm(dsvl_page_pool *pool, size_t bytes)
 void dsvl_page_pool_give(dsvl_page_pool *pool, void *block, size_t bytes)
 {
     void *surplus = block;
+    const size_t room = block ? malloc_usable_size(block) : 0;
+    if (bytes < room) bytes = room;
     if (pool && block) {
         pthread_mutex_lock(&pool->lock);
         if (pool->count < POOL_BLOCKS && bytes <= POOL_BYTES - pool->bytes) {

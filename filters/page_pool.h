@@ -14,12 +14,9 @@ void dsvl_page_pool_free(dsvl_page_pool *pool); /* NULL-safe */
 /* A block of at least `bytes`, uninitialised, to be freed with dsvl_dealloc or given back. pool may be NULL.
  */
 void *dsvl_page_pool_take(dsvl_page_pool *pool, size_t bytes);
-/* Lend a block of memory that is not the heap's (dsvl_alloc_exempt): the next take that fits gets it, once.
- * *most becomes the bytes that were asked of it where these are more. */
-void dsvl_page_pool_lend(dsvl_page_pool *pool, void *block, size_t bytes, size_t *most);
 /* Have a spare block of these bytes at hand whose memory is there already. */
 void dsvl_page_pool_warm(dsvl_page_pool *pool, size_t bytes);
-/* Give a block back; it is known to hold `bytes`. */
+/* Give a block back; it holds `bytes` or more. */
 void dsvl_page_pool_give(dsvl_page_pool *pool, void *block, size_t bytes);
 
 #endif

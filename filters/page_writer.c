@@ -71,12 +71,9 @@ static void clear_queue(const dsvl_page_writer *w, page_queue *queue)
 {
     for (int i = 0; i < queue->count; i++) {
         dsvl_record *record = queue->records[i];
-        for (size_t k = 0; k < record->count; k++) {
-            dsvl_tensor *tensor = &record->entries[k].tensor;
-            if (strcmp(record->entries[k].name, "pixels") != 0) continue;
-            dsvl_page_pool_give(w->pool, tensor->data, tensor->nbytes);
-            tensor->data = NULL;
-        }
+        dsvl_tensor pixels = {0};
+        dsvl_record_swap(record, "pixels", &pixels);
+        dsvl_page_pool_give(w->pool, pixels.data, pixels.nbytes);
         dsvl_record_free(record);
     }
     queue->count = 0;

@@ -12,7 +12,7 @@
 void dsvl_pixels_prepare(void *block, size_t bytes)
 {
 #ifdef MADV_HUGEPAGE
-    const uintptr_t huge = (uintptr_t)2 << 20;
+    const uintptr_t huge = DSVL_LARGE_PAGE;
     uintptr_t begin = ((uintptr_t)block + huge - 1) & ~(huge - 1),
               end = ((uintptr_t)block + bytes) & ~(huge - 1);
     char *inside = (char *)block + (begin - (uintptr_t)block);
@@ -62,9 +62,10 @@ void dsvl_pixels_from_rgb24(uint8_t *rgb, const uint32_t *pixels, size_t n)
     if (__builtin_cpu_supports("ssse3")) i = from_rgb24_ssse3(rgb, pixels, n);
 #endif
     for (rgb += 3 * i; i < n; i++, rgb += 3) {
-        rgb[0] = (uint8_t)(pixels[i] >> 16);
-        rgb[1] = (uint8_t)(pixels[i] >> 8);
-        rgb[2] = (uint8_t)pixels[i];
+        const uint32_t pixel = pixels[i];
+        rgb[0] = (uint8_t)(pixel >> 16);
+        rgb[1] = (uint8_t)(pixel >> 8);
+        rgb[2] = (uint8_t)pixel;
     }
 }
 

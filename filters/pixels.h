@@ -14,6 +14,9 @@ typedef struct dsvl_pixel_box {
     int x0, y0, x1, y1;
 } dsvl_pixel_box;
 
+/* Of the processor's memory pages the next size to the smallest one. */
+#define DSVL_LARGE_PAGE ((size_t)2 << 20)
+
 /* Before a large block is first written: ask for large memory pages, since faulting a page of 150 dpi in by 4
  * kB takes as long as drawing a simple one. */
 void dsvl_pixels_prepare(void *block, size_t bytes);
@@ -23,7 +26,7 @@ void dsvl_pixels_prepare(void *block, size_t bytes);
 void dsvl_pixels_populate(void *block, size_t bytes, bool shared);
 
 /* n pixels in the host's order 0xAARRGGBB (cairo), alpha-premultiplied, onto white. The first form takes
- * alpha as 1. */
+ * alpha as 1, and works in place too. */
 void dsvl_pixels_from_rgb24(uint8_t *rgb, const uint32_t *pixels, size_t n);
 void dsvl_pixels_from_argb32(uint8_t *rgb, const uint32_t *pixels, size_t n);
 

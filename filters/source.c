@@ -111,8 +111,8 @@ const char *dsvl_source_damage(const dsvl_source *source)
 
 /* ---- geometry ---- */
 
-int dsvl_page_allocate(dsvl_page *page, uint64_t width, uint64_t height, const dsvl_render_options *options,
-                       dsvl_error *err)
+static int allocate(dsvl_page *page, uint64_t width, uint64_t height, uint64_t bytes_per_pixel,
+                    const dsvl_render_options *options, dsvl_error *err)
 {
     uint64_t max_pixels = options->max_pixels;
     uint64_t pixels;
@@ -123,12 +123,18 @@ int dsvl_page_allocate(dsvl_page *page, uint64_t width, uint64_t height, const d
             err, DSVL_E_LIMIT, "the page is %llu x %llu pixels, more than the %llu that --max-pixels allows",
             (unsigned long long)width, (unsigned long long)height, (unsigned long long)max_pixels);
     }
-    if (pixels > SIZE_MAX / 3) return dsvl_fail_memory(err, SIZE_MAX);
-    page->pixels = dsvl_page_pool_take(options->pool, 3 * pixels);
-    if (!page->pixels) return dsvl_fail_memory(err, 3 * pixels);
+    if (pixels > SIZE_MAX / bytes_per_pixel) return dsvl_fail_memory(err, SIZE_MAX);
+    page->pixels = dsvl_page_pool_take(options->pool, bytes_per_pixel * pixels);
+    if (!page->pixels) return dsvl_fail_memory(err, bytes_per_pixel * pixels);
     page->width = (int)width;
     page->height = (int)height;
     return 0;
+}
+
+int dsvl_page_allocate(dsvl_page *page, uint64_t width, uint64_t height, const dsvl_render_options *options,
+                       dsvl_error *err)
+{
+    return allocate(page, width, height, 3, options, err);
 }
 
 void dsvl_page_resolution(dsvl_page *page, double x_dpi, double y_dpi)
@@ -235,7 +241,7 @@ static int draw(dsvl_source *source, int index, dsvl_page *page, double scale, b
         return page_too_large(o, page, w, h, err);
     dsvl_dealloc(page->pixels);
     page->pixels = NULL;
-    if (dsvl_page_allocate(page, (uint64_t)w, (uint64_t)h, o, err)) return -1;
+    if (allocate(page, (uint64_t)w, (uint64_t)h, 4, o, err)) return -1;
     return source->format->render(source, index, page, words, err);
 }
 

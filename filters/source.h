@@ -79,7 +79,8 @@ void dsvl_page_free(dsvl_page *page); /* frees what it owns and zeroes it */
 typedef struct dsvl_source dsvl_source;
 
 /* A format. `measure` fills size, rotation and label. A scalable format renders `page->box` at scale_x,
- * scale_y into page->pixels, which are allocated and whose size is checked. A picture format decodes into new
+ * scale_y into page->pixels, whose size is checked and which have room for four bytes a pixel, so that it can
+ * draw there what it then makes three bytes of. A picture format decodes into new
  * page->pixels and fills the size and scales; it must call dsvl_page_allocate to allocate them. */
 typedef struct dsvl_source_format {
     const char *name; /* "PDF" */

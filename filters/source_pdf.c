@@ -20,14 +20,11 @@
 
 typedef struct pdf_state {
     PopplerDocument *document;
-    PopplerDocument *probe;   /* a second one that page_rotation may change; NULL until needed */
-    PopplerAnnot *mark;       /* what page_rotation puts on its pages */
-    bool no_probe;            /* it cannot be had */
-    cairo_surface_t *surface; /* kept between pages of one size */
-    void *canvas;             /* [height, width] of it, from the pool */
-    size_t canvas_bytes;
-    char complaint[320]; /* what was said while a listener was there */
-    bool damaged;        /* and it means that content was lost */
+    PopplerDocument *probe; /* a second one that page_rotation may change; NULL until needed */
+    PopplerAnnot *mark;     /* what page_rotation puts on its pages */
+    bool no_probe;          /* it cannot be had */
+    char complaint[320];    /* what was said while a listener was there */
+    bool damaged;           /* and it means that content was lost */
 } pdf_state;
 
 /* ---- complaints ---- */
@@ -99,15 +96,6 @@ static const char *colon(const pdf_state *pdf)
     return pdf->complaint[0] ? ": " : "";
 }
 
-static void drop_surface(const dsvl_source *source)
-{
-    pdf_state *pdf = source->state;
-    if (pdf->surface) cairo_surface_destroy(pdf->surface);
-    dsvl_page_pool_give(source->options.pool, pdf->canvas, pdf->canvas_bytes);
-    pdf->surface = NULL;
-    pdf->canvas = NULL;
-}
-
 static bool pdf_detect(const unsigned char *data, size_t length)
 {
     size_t end =
@@ -123,7 +111,6 @@ static void pdf_close(dsvl_source *source)
     if (!pdf) return;
     listener l;
     listen_to(&l, pdf);
-    drop_surface(source);
     if (pdf->document) g_object_unref(pdf->document);
     if (pdf->mark) g_object_unref(pdf->mark);
     if (pdf->probe) g_object_unref(pdf->probe);
@@ -408,35 +395,18 @@ static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsv
 
 /* ---- drawing ---- */
 
-static int make_surface(const dsvl_source *source, int width, int height, dsvl_error *err)
+/* Fresh paper: the page's own memory, with four bytes a pixel. */
+static cairo_surface_t *white_paper(const dsvl_page *page)
 {
-    pdf_state *pdf = source->state;
-    const size_t stride = 4 * (size_t)width;
-    if (pdf->surface && cairo_image_surface_get_width(pdf->surface) == width &&
-        cairo_image_surface_get_height(pdf->surface) == height)
-        return 0;
-    drop_surface(source);
-    if (__builtin_mul_overflow(stride, (size_t)height, &pdf->canvas_bytes) || stride > INT32_MAX)
-        return dsvl_fail_memory(err, SIZE_MAX);
-    pdf->canvas = dsvl_page_pool_take(source->options.pool, pdf->canvas_bytes);
-    if (!pdf->canvas) return dsvl_fail_memory(err, pdf->canvas_bytes);
-    pdf->surface =
-        cairo_image_surface_create_for_data(pdf->canvas, CAIRO_FORMAT_RGB24, width, height, (int)stride);
-    if (cairo_surface_status(pdf->surface) == CAIRO_STATUS_SUCCESS) return 0;
-    dsvl_fail(err, DSVL_E_MEMORY, "cairo cannot make a %d x %d canvas: %s", width, height,
-              cairo_status_to_string(cairo_surface_status(pdf->surface)));
-    drop_surface(source);
-    return -1;
+    const int stride = 4 * page->width; /* cairo wants no more */
+    memset(page->pixels, 0xff, (size_t)stride * (size_t)page->height);
+    return cairo_image_surface_create_for_data(page->pixels, CAIRO_FORMAT_RGB24, page->width, page->height,
+                                               stride);
 }
 
-static cairo_t *white_canvas(const dsvl_source *source, int width, int height, dsvl_error *err)
+static cairo_t *pen_on(cairo_surface_t *paper)
 {
-    const pdf_state *pdf = source->state;
-    if (make_surface(source, width, height, err)) return NULL;
-    cairo_surface_flush(pdf->surface);
-    memset(pdf->canvas, 0xff, pdf->canvas_bytes);
-    cairo_surface_mark_dirty(pdf->surface);
-    cairo_t *cairo = cairo_create(pdf->surface);
+    cairo_t *cairo = cairo_create(paper);
     /* The same glyph shapes at every size and on every machine, whatever the desktop's font settings. */
     cairo_font_options_t *fonts = cairo_font_options_create();
     cairo_font_options_set_hint_style(fonts, CAIRO_HINT_STYLE_NONE);
@@ -446,33 +416,24 @@ static cairo_t *white_canvas(const dsvl_source *source, int width, int height, d
     return cairo;
 }
 
-static void copy_pixels(cairo_surface_t *surface, dsvl_page *page)
+static int draw_page(const pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
 {
-    cairo_surface_flush(surface);
-    const unsigned char *from = cairo_image_surface_get_data(surface);
-    size_t stride = (size_t)cairo_image_surface_get_stride(surface), width = (size_t)page->width;
-    for (int y = 0; y < page->height; y++) {
-        const void *row = from + stride * (size_t)y; /* cairo aligns rows */
-        dsvl_pixels_from_rgb24(page->pixels + 3 * width * (size_t)y, row, width);
-    }
-}
-
-static int draw_page(const dsvl_source *source, PopplerPage *poppler, dsvl_page *page, dsvl_error *err)
-{
-    const pdf_state *pdf = source->state;
-    cairo_t *cairo = white_canvas(source, page->width, page->height, err);
-    if (!cairo) return -1;
+    cairo_surface_t *paper = white_paper(page);
+    cairo_t *cairo = pen_on(paper);
     cairo_scale(cairo, page->scale_x, page->scale_y);
     cairo_translate(cairo, -page->box[0], -page->box[1]);
     poppler_page_render(poppler, cairo);
     cairo_status_t status = cairo_status(cairo);
     cairo_destroy(cairo);
+    cairo_surface_finish(paper); /* also where something still holds it */
+    cairo_surface_destroy(paper);
     if (status) {
         return dsvl_fail(err, status == CAIRO_STATUS_NO_MEMORY ? DSVL_E_MEMORY : DSVL_E_INPUT,
                          "the page cannot be drawn: %s%s%s", cairo_status_to_string(status), colon(pdf),
                          pdf->complaint);
     }
-    copy_pixels(pdf->surface, page);
+    const void *drawn = page->pixels; /* pages are aligned, and rows without gaps */
+    dsvl_pixels_from_rgb24(page->pixels, drawn, (size_t)page->width * (size_t)page->height);
     return 0;
 }
 
@@ -482,7 +443,7 @@ static int pdf_render(dsvl_source *source, int index, dsvl_page *page, bool word
     listener l;
     listen_to(&l, pdf);
     PopplerPage *poppler = get_page(pdf, index, err);
-    int status = poppler ? draw_page(source, poppler, page, err) : -1;
+    int status = poppler ? draw_page(pdf, poppler, page, err) : -1;
     if (status == 0 && words)
         status = read_words(pdf, poppler, page, err); /* the drawing gathered the text on its way */
     if (poppler) g_object_unref(poppler);

@@ -48,17 +48,26 @@ static bool injected_failure(void)
     return from > 0 && n >= from;
 }
 
+static void *allocate(size_t bytes, size_t alignment)
+{
+    if (injected_failure() || bytes > SIZE_MAX - alignment) return NULL;
+    bytes = bytes == 0 ? alignment : (bytes + alignment - 1) / alignment * alignment;
+    const size_t most = atomic_load(&limit);
+    if (most && (bytes > most || atomic_load(&held) > (long long)(most - bytes))) return NULL;
+    void *block = aligned_alloc(alignment, bytes);
+    if (block) atomic_fetch_add(&held, (long long)malloc_usable_size(block));
+    return block;
+}
+
 void *dsvl_alloc(size_t count, size_t size)
 {
     size_t bytes;
-    if (injected_failure() || __builtin_mul_overflow(count, size, &bytes)) return NULL;
-    if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
-    bytes = bytes == 0 ? ALIGNMENT : (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    const size_t most = atomic_load(&limit);
-    if (most && (bytes > most || atomic_load(&held) > (long long)(most - bytes))) return NULL;
-    void *block = aligned_alloc(ALIGNMENT, bytes);
-    if (block) atomic_fetch_add(&held, (long long)malloc_usable_size(block));
-    return block;
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : allocate(bytes, ALIGNMENT);
+}
+
+void *dsvl_alloc_pages(size_t bytes, size_t page)
+{
+    return allocate(bytes, page);
 }
 
 void *dsvl_alloc_zero(size_t count, size_t size)
@@ -92,18 +101,8 @@ char *dsvl_strdup(const char *text)
     return dsvl_strndup(text, strlen(text));
 }
 
-static uintptr_t exempt_begin;
-static size_t exempt_bytes;
-
-void dsvl_alloc_exempt(const void *begin, size_t bytes)
-{
-    exempt_begin = (uintptr_t)begin;
-    exempt_bytes = bytes;
-}
-
 void dsvl_dealloc(void *block)
 {
-    if ((uintptr_t)block - exempt_begin < exempt_bytes) return;
     if (block) atomic_fetch_sub(&held, (long long)malloc_usable_size(block));
     free(block);
 }

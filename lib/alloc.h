@@ -13,13 +13,10 @@ void *dsvl_alloc(size_t count, size_t size);
 void *dsvl_alloc_zero(size_t count, size_t size);
 /* Grow or shrink a block of old_count elements; the old block stays valid when NULL is returned. */
 void *dsvl_realloc(void *block, size_t old_count, size_t count, size_t size);
+void *dsvl_alloc_pages(size_t bytes, size_t page); /* whole memory pages of this size, at least 64 bytes */
 char *dsvl_strdup(const char *text);
 char *dsvl_strndup(const char *text, size_t length);
 void dsvl_dealloc(void *block); /* NULL-safe */
-
-/* Blocks inside this range are not the heap's (memory shared with another process): dsvl_dealloc leaves them
- * alone. One range a process, before it has a second thread. */
-void dsvl_alloc_exempt(const void *begin, size_t bytes);
 
 /* Grow a vector to hold `need` elements (doubling). *block and *capacity are updated. False: out of memory.
  */

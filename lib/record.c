@@ -205,6 +205,15 @@ int dsvl_record_put_take(dsvl_record *record, const char *name, dsvl_tensor *ten
     return 0;
 }
 
+void dsvl_record_swap(dsvl_record *record, const char *name, dsvl_tensor *tensor)
+{
+    dsvl_st_entry *entry = find_entry(record, name);
+    if (!entry) return;
+    const dsvl_tensor other = entry->tensor;
+    entry->tensor = *tensor;
+    *tensor = other;
+}
+
 void dsvl_record_drop(dsvl_record *record, const char *name)
 {
     dsvl_st_entry *entry = find_entry(record, name);

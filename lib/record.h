@@ -100,6 +100,8 @@ const dsvl_tensor *dsvl_record_need(const dsvl_record *record, const char *name,
                                     dsvl_error *err);
 /* Add or replace a tensor; its data passes to the record (on failure too, it is then freed). */
 int dsvl_record_put_take(dsvl_record *record, const char *name, dsvl_tensor *tensor, dsvl_error *err);
+void dsvl_record_swap(dsvl_record *record, const char *name,
+                      dsvl_tensor *tensor);                   /* one for another, if there */
 void dsvl_record_drop(dsvl_record *record, const char *name); /* remove a tensor, if there */
 
 /* "report.pdf, page 3" for messages, into a caller's buffer. */

@@ -29,6 +29,8 @@ static void test_argb(void)
             }
         }
         CHECK(out[3 * n] == 0xa5 && flat[3 * n] == 0xa5);
+        dsvl_pixels_from_rgb24((uint8_t *)in, in, n); /* in place, where n words hold more than 3 n bytes */
+        CHECK(memcmp(in, out, 3 * n) == 0);
     }
 }
 
