@@ -79,23 +79,20 @@ static void pack_task(const void *job, int64_t panel, float *scratch)
     j->table->pack(p.bytes, p.scale, p.offset, &x, j->w->group);
 }
 
-/* Blocks b .. b+count-1 of a panel of rows times those of a panel of weights, whose first block is at w. */
-static kern_int8_block block_of(const int8_job *j, const left_panel *x, int64_t rows, int64_t b,
-                                int64_t count, const unsigned char *w, int64_t size)
+/* A panel of rows times one of weights, whose blocks of `size` bytes begin at w. */
+static kern_int8_block block_of(const int8_job *j, const left_panel *x, int64_t rows, const unsigned char *w,
+                                int64_t size, bool wide)
 {
-    const kern_int8_table *t = j->table;
-    const int64_t held = b * kern_int8_held(rows);
     const kern_int8_block block = {.rows = rows,
                                    .group = j->w->group,
-                                   .a = x->bytes + held * j->w->group * t->bytes,
-                                   .offset = x->offset + held * t->digits,
-                                   .scale = x->scale + (t->block_scales ? held : 0),
-                                   .block = w + b * size,
-                                   .blocks = count,
+                                   .a = x->bytes,
+                                   .offset = x->offset,
+                                   .scale = x->scale,
+                                   .block = w,
+                                   .blocks = j->blocks,
                                    .block_bytes = size,
-                                   .dtype =
-                                       j->table->nibbles && size == j->block_bytes ? j->w->dtype : KERN_Q8,
-                                   .first = b == 0};
+                                   .dtype = j->w->dtype,
+                                   .wide = wide};
     return block;
 }
 
@@ -128,7 +125,7 @@ static void read_task(const void *job, int64_t task, float *scratch)
         const unsigned char *w = j->w->data;
         w += o / KERN_PANEL * j->blocks * j->block_bytes;
         for (; o < end; o += KERN_PANEL, w += j->blocks * j->block_bytes) {
-            kern_int8_block block = block_of(j, &x, j->left.rows, 0, j->blocks, w, j->block_bytes);
+            kern_int8_block block = block_of(j, &x, j->left.rows, w, j->block_bytes, false);
             block.t = scratch;
             block.ldt = KERN_PANEL;
             j->table->multiply(&block);
@@ -137,7 +134,7 @@ static void read_task(const void *job, int64_t task, float *scratch)
     }
 }
 
-/* Some panels of weights times all packed rows. scratch: sums [mr, panels], then 4-bit blocks widened. */
+/* Some panels of weights times all packed rows. scratch: sums [mr, panels], then expanded blocks. */
 static void multiply_task(const void *job, int64_t task, float *scratch)
 {
     const int8_job *j = job;
@@ -147,22 +144,21 @@ static void multiply_task(const void *job, int64_t task, float *scratch)
     const int64_t cols = min64(outputs, panels * KERN_PANEL), ldt = j->panels * KERN_PANEL;
     const int64_t size = t->expand ? kern_block_bytes(KERN_Q8, j->w->group) : j->block_bytes;
     const unsigned char *w = (const unsigned char *)j->w->data + first * j->blocks * j->block_bytes;
-    if (j->w->dtype == KERN_Q4 && t->expand) {
+    if (t->expand) {
         unsigned char *wide = (unsigned char *)(scratch + t->mr * ldt);
         for (int64_t b = 0; b < panels * j->blocks; b++)
-            t->expand(wide + b * size, w + b * j->block_bytes, j->w->group);
+            t->expand(wide + b * size, w + b * j->block_bytes, j->w->dtype, j->w->group);
         w = wide;
     }
     for (int64_t i = 0; i < j->left.rows; i += t->mr) {
         const int64_t rows = min64(t->mr, j->left.rows - i);
         const left_panel x = panel_at(j, i / t->mr);
-        for (int64_t b = 0; b < j->blocks; b++)
-            for (int64_t p = 0; p < panels; p++) {
-                kern_int8_block block = block_of(j, &x, rows, b, 1, w + p * j->blocks * size, size);
-                block.t = scratch + p * KERN_PANEL;
-                block.ldt = ldt;
-                t->multiply(&block);
-            }
+        for (int64_t p = 0; p < panels; p++) {
+            kern_int8_block block = block_of(j, &x, rows, w + p * j->blocks * size, size, t->expand != NULL);
+            block.t = scratch + p * KERN_PANEL;
+            block.ldt = ldt;
+            t->multiply(&block);
+        }
         finish(j, &x, scratch, ldt, i, rows, first * KERN_PANEL, cols);
     }
 }
@@ -259,8 +255,7 @@ static int many_rows(kern_context *c, const int8_job *whole)
     const int64_t mr = j.table->mr, n = j.left.rows;
     j.panels = task_panels(c, &j);
     const int64_t most = LEFT_LIMIT / j.panel_bytes * mr, batch = min64(most < mr ? mr : most, n);
-    const int64_t wide =
-        j.w->dtype == KERN_Q4 && j.table->expand ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
+    const int64_t wide = j.table->expand ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
     if (kern_reserve(c, j.panels * (mr * KERN_PANEL + wide), (batch + mr - 1) / mr * (j.panel_bytes / 4)))
         return -1;
     j.packed = kern_shared(c);
