@@ -151,13 +151,16 @@ VEC void tile_blocks(const kern_int8_block *g, const int m, const int digits, co
     const int parts = form == FORM_Q4 ? 2 : 1, apart = m <= 2 ? parts : 1;
     const unsigned char *block = g->block;
     const int8_t *a = g->a;
-    const int64_t group = g->group;
+    const unsigned char *fetch = g->fetch;
+    const int64_t group = g->group, step = fetch ? g->fetch_step : 0;
     v16 total[MOST_ROWS][HALVES];
 #pragma GCC unroll 16
     for (int i = 0; i < m * HALVES; i++) total[i / HALVES][i % HALVES] = v16_zero();
     for (int64_t b = 0; b < g->blocks; b++, block += g->block_bytes) {
         const unsigned char *w = block + 2 * KERN_PANEL;
         block_sums s;
+        for (int64_t f = 0; f < step; f += 64) __builtin_prefetch(fetch + f, 0, 2);
+        fetch += step;
         begin_sums(s, g->offset + b * m * digits, m, digits, apart, form);
         for (int64_t k = 0; k < group; k += 4 * parts, w += 64 * HALVES, a += 4 * parts * m * digits)
             add_line(s, w, a, m, digits, apart, form);

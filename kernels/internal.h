@@ -171,6 +171,9 @@ typedef struct kern_int8_block {
     int64_t blocks, block_bytes; /* that follow each other */
     kern_dtype dtype;
     bool wide; /* weights are as expand leaves them */
+    /* Memory that is wanted next: to be fetched meanwhile, fetch_step bytes with every block; or NULL. */
+    const unsigned char *fetch;
+    int64_t fetch_step;
 } kern_int8_block;
 
 typedef struct kern_int8_table {
