@@ -147,7 +147,7 @@ static int inspect(char **operands, dsvl_error *err)
 
 static const cli_option synth_options[] = {
     {"release", 0, CLI_STRING, &options.release, "NAME",
-     "deepseek-vl-1.3b, deepseek-vl-7b, deepseek-vl2-tiny, ...-small or deepseek-vl2", 0, 0},
+     "deepseek-vl-1.3b or -7b (and -transformers), deepseek-vl2-tiny, ...-small or deepseek-vl2", 0, 0},
     {"scale", 0, CLI_STRING, &options.scale, "SIZE", "full (default), or tiny: the same parts, scaled down",
      0, 0},
     {"seed", 0, CLI_INT, &options.seed, "N", "of the random weights (default 0)", 0, 0x1p53},

@@ -40,12 +40,22 @@ static void int8_pack(int8_t *to, float *scale, int32_t *offset, const kern_rows
 /* The sums of half a block's columns, scaled, into the tile's m rows, or added to what is there. */
 VEC void add_sums(const int m, const kern_int8_block *g, int64_t half, v16 scale, __m256i (*s)[2], bool first)
 {
+    float *const t = g->t + 16 * half;
+    const int64_t ldt = g->ldt;
 #pragma GCC unroll 8
     for (int i = 0; i < m; i++) {
-        float *at = g->t + i * g->ldt + 16 * half;
+        float *at = t + i * ldt;
         const v16 sum = v16_of(_mm256_cvtepi32_ps(s[i][0]), _mm256_cvtepi32_ps(s[i][1]));
         v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
     }
+}
+
+/* sum += q . x, pairs. Not by intrinsics: GCC 12 adds two products first, for which it has too few registers.
+ */
+VEC void dot(__m256i *sum, __m256i q, __m256i x)
+{
+    __m256i product;
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(*sum), "=&x"(product) : "x"(q), "x"(x));
 }
 
 /* m rows of one panel times sixteen outputs of a block: t += scale * sum. */
@@ -72,8 +82,8 @@ VEC void int8_half(const int m, const kern_int8_block *g, const int8_t *a, const
                 int32_t pair;
                 memcpy(&pair, a + 4 * i, sizeof pair);
                 const __m256i x = _mm256_set1_epi32(pair);
-                s[i][0] = _mm256_add_epi32(s[i][0], _mm256_madd_epi16(q0, x));
-                s[i][1] = _mm256_add_epi32(s[i][1], _mm256_madd_epi16(q1, x));
+                dot(&s[i][0], q0, x);
+                dot(&s[i][1], q1, x);
             }
         }
     const v16 scale = v16_mul(v16_load_weight(block, KERN_F16, 16 * half), v16_set1(0x1p-8f));
@@ -85,8 +95,7 @@ VEC void int8_half(const int m, const kern_int8_block *g, const int8_t *a, const
     {                                                                                                        \
         for (int64_t b = 0; b < g->blocks; b++)                                                              \
             for (int h = 0; h < HALVES; h++)                                                                 \
-                int8_half(m, g, g->a + 2 * b * g->group * m, g->block + b * g->block_bytes, h,               \
-                          g->first && b == 0);                                                               \
+                int8_half(m, g, g->a + 2 * b * g->group * m, g->block + b * g->block_bytes, h, b == 0);      \
     }
 TILE(1)
 TILE(2)
@@ -96,7 +105,7 @@ TILE(6)
 static void int8_multiply(const kern_int8_block *g)
 {
     static void (*const tiles[])(const kern_int8_block *) = {tile_1, tile_2, tile_4, tile_6};
-    tiles[g->rows / 2 + (g->rows > 1 ? g->rows % 2 : 0)](g);
+    tiles[kern_int8_held(g->rows) / 2](g);
 }
 
 /* ---- weights of 4 bits ------------------------------------------------------------------------------- */
@@ -126,6 +135,13 @@ static void pack_bytes(int8_t *to, float *scale, int32_t *offset, const kern_row
     }
 }
 
+/* sum += q . x, pairs of bytes; see dot. */
+VEC void dot_bytes(__m256i *sum, __m256i q, __m256i x)
+{
+    __m256i product;
+    __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(*sum), "=&x"(product) : "x"(q), "x"(x));
+}
+
 VEC __m256i byte_quad(const int8_t *a)
 {
     int32_t quad;
@@ -153,8 +169,8 @@ VEC void add_lines(__m256i s[MR_Q4][2], const int m, const unsigned char *w, con
 #pragma GCC unroll 4
             for (int i = 0; i < m; i++) {
                 const __m256i x = byte_quad(a + 4 * i);
-                sum[i][0] = _mm256_add_epi16(sum[i][0], _mm256_maddubs_epi16(q0, x));
-                sum[i][1] = _mm256_add_epi16(sum[i][1], _mm256_maddubs_epi16(q1, x));
+                dot_bytes(&sum[i][0], q0, x);
+                dot_bytes(&sum[i][1], q1, x);
             }
         }
     }
@@ -173,7 +189,7 @@ VEC void narrow_half(const int m, const kern_int8_block *g, int64_t b, int64_t h
     for (int i = 0; i < m; i++) s[i][0] = s[i][1] = _mm256_set1_epi32(g->offset[b * m + i]);
     for (int64_t k = 0; k < g->group; k += 32, w += 4 * 64 * HALVES, a += 32 * m) add_lines(s, m, w, a);
     const v16 scale = v16_load_weight(block, KERN_F16, 16 * half);
-    add_sums(m, g, half, scale, s, g->first && b == 0);
+    add_sums(m, g, half, scale, s, b == 0);
 }
 
 #define NARROW(m)                                                                                            \

@@ -10,8 +10,9 @@
 #include "kernels/vec_avx512.h"
 
 #define HALVES (KERN_PANEL / 16)
-#define MOST_ROWS 14 /* with one digit: 28 sums */
-#define EXACT_ROWS 4 /* with three: 24 */
+/* Sums and totals stay in registers together, and the sums are as many as two products a cycle need. */
+#define MOST_ROWS 6  /* with one digit: 12 sums, 12 totals */
+#define EXACT_ROWS 2 /* with three: 12 sums, 4 totals */
 #define MOST_DIGITS 3
 
 #include "kernels/simd_int8.h"
@@ -73,9 +74,9 @@ VEC void pack_rows(int8_t *to, float *scale, int32_t *offset, const kern_rows *x
 /* The sums of one row and half as floats. Each is exact; three digits are rounded twice. */
 VEC v16 join_digits(const __m512i *s, const int digits, float scale)
 {
-    v16 v = _mm512_cvtepi32_ps(s[0]);
-    if (digits == 1) return v;
-    v = v16_fma(v16_set1(256.0f), _mm512_cvtepi32_ps(s[HALVES]), v);
+    if (digits == 1) return _mm512_cvtepi32_ps(s[0]);
+    /* The lower two are below 2^30 together. */
+    const v16 v = _mm512_cvtepi32_ps(_mm512_add_epi32(s[0], _mm512_slli_epi32(s[HALVES], 8)));
     return v16_mul(v16_set1(scale), v16_fma(v16_set1(65536.0f), _mm512_cvtepi32_ps(s[2 * HALVES]), v));
 }
 
@@ -86,6 +87,9 @@ VEC void dot(__m512i *sum, __m512i q, __m512i x)
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(q), "v"(x));
 }
 
+/* How weights stand: as in a matrix, or as int8_expand leaves them, ready to be multiplied. */
+typedef enum weight_form { FORM_Q8, FORM_Q4, FORM_WIDE } weight_form;
+
 /* The sums of a panel of m rows and a block; with few rows and two steps to a line each step has sums of its
  * own, lest one waits for the other, and those of the upper four bits stay where they are, so that these need
  * not be shifted. */
@@ -93,39 +97,43 @@ typedef __m512i block_sums[2][MOST_ROWS][MOST_DIGITS * HALVES];
 
 /* Sums begin at what the offset of the weights adds. */
 VEC void begin_sums(block_sums s, const int32_t *offset, const int m, const int digits, const int apart,
-                    const int weight)
+                    const weight_form form)
 {
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int i = 0; i < m; i++)
 #pragma GCC unroll 8
         for (int d = 0; d < digits * HALVES; d++) {
-            s[0][i][d] = _mm512_set1_epi32(offset[i * digits + d / HALVES] * weight);
+            const __m512i all = _mm512_set1_epi32(offset[i * digits + d / HALVES]);
+            s[0][i][d] = _mm512_slli_epi32(all, form == FORM_Q4 ? 3 : 7);
             if (apart > 1) s[1][i][d] = _mm512_setzero_si512();
         }
 }
 
 VEC void add_line(block_sums s, const unsigned char *w, const int8_t *a, const int m, const int digits,
-                  const int apart, const kern_dtype dtype)
+                  const int apart, const weight_form form)
 {
     const __m512i flip = _mm512_set1_epi8((char)0x80), mask = _mm512_set1_epi8(15),
                   eight = _mm512_set1_epi8(8), high = _mm512_set1_epi8((char)0xf0);
-    const int parts = dtype == KERN_Q4 ? 2 : 1; /* steps of four q */
+    const int parts = form == FORM_Q4 ? 2 : 1; /* steps of four q */
     __m512i q[2][HALVES];
 #pragma GCC unroll 2
     for (int h = 0; h < HALVES; h++) {
         const __m512i line = _mm512_loadu_si512(w + 64 * h);
-        __builtin_prefetch(w + 64 * h + FETCH, 0, 2);
-        if (dtype == KERN_Q8) q[0][h] = _mm512_xor_si512(line, flip);
+        if (form == FORM_WIDE)
+            q[0][h] = line;
+        else
+            __builtin_prefetch(w + 64 * h + FETCH, 0, 2);
+        if (form == FORM_Q8) q[0][h] = _mm512_xor_si512(line, flip);
         /* (line & mask) ^ eight */
-        if (dtype == KERN_Q4) q[0][h] = _mm512_ternarylogic_epi32(line, mask, eight, 0x6a);
-        if (dtype == KERN_Q4 && apart == 1)
+        if (form == FORM_Q4) q[0][h] = _mm512_ternarylogic_epi32(line, mask, eight, 0x6a);
+        if (form == FORM_Q4 && apart == 1)
             q[1][h] = _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), mask, eight, 0x6a);
-        if (dtype == KERN_Q4 && apart > 1) /* 16 times as much */
+        if (form == FORM_Q4 && apart > 1) /* 16 times as much */
             q[1][h] = _mm512_ternarylogic_epi32(line, high, flip, 0x6a);
     }
 #pragma GCC unroll 2
     for (int p = 0; p < parts; p++)
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int i = 0; i < m; i++)
 #pragma GCC unroll 3
             for (int d = 0; d < digits; d++) {
@@ -137,34 +145,42 @@ VEC void add_line(block_sums s, const unsigned char *w, const int8_t *a, const i
             }
 }
 
-/* A panel of m rows times blocks: t (+)= scales * sums, block after block. */
-VEC void tile_blocks(const kern_int8_block *g, const int m, const int digits, const kern_dtype dtype)
+/* A panel of m rows times its blocks, one after another: t = scales * sums. The totals stay in registers. */
+VEC void tile_blocks(const kern_int8_block *g, const int m, const int digits, const weight_form form)
 {
-    const int parts = dtype == KERN_Q4 ? 2 : 1, apart = m <= 2 ? parts : 1;
+    const int parts = form == FORM_Q4 ? 2 : 1, apart = m <= 2 ? parts : 1;
     const unsigned char *block = g->block;
     const int8_t *a = g->a;
+    const unsigned char *fetch = g->fetch;
+    const int64_t group = g->group, step = fetch ? g->fetch_step : 0;
+    v16 total[MOST_ROWS][HALVES];
+#pragma GCC unroll 16
+    for (int i = 0; i < m * HALVES; i++) total[i / HALVES][i % HALVES] = v16_zero();
     for (int64_t b = 0; b < g->blocks; b++, block += g->block_bytes) {
         const unsigned char *w = block + 2 * KERN_PANEL;
         block_sums s;
-        begin_sums(s, g->offset + b * m * digits, m, digits, apart, dtype == KERN_Q4 ? 8 : 128);
-        for (int64_t k = 0; k < g->group; k += 4 * parts, w += 64 * HALVES, a += 4 * parts * m * digits)
-            add_line(s, w, a, m, digits, apart, dtype);
-        const bool first = g->first && b == 0;
+        for (int64_t f = 0; f < step; f += 64) __builtin_prefetch(fetch + f, 0, 2);
+        fetch += step;
+        begin_sums(s, g->offset + b * m * digits, m, digits, apart, form);
+        for (int64_t k = 0; k < group; k += 4 * parts, w += 64 * HALVES, a += 4 * parts * m * digits)
+            add_line(s, w, a, m, digits, apart, form);
 #pragma GCC unroll 2
         for (int h = 0; h < HALVES; h++) {
             const v16 scale = v16_load_weight(block, KERN_F16, 16 * h);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
             for (int i = 0; i < m; i++) {
-                float *at = g->t + i * g->ldt + 16 * h;
                 if (apart > 1)
 #pragma GCC unroll 3
                     for (int d = h; d < digits * HALVES; d += HALVES)
                         s[0][i][d] = _mm512_add_epi32(s[0][i][d], _mm512_srai_epi32(s[1][i][d], 4));
                 const v16 sum = join_digits(&s[0][i][h], digits, digits > 1 ? g->scale[b * m + i] : 1);
-                v16_store(at, v16_fma(scale, sum, first ? v16_zero() : v16_load(at)));
+                total[i][h] = v16_fma(scale, sum, total[i][h]);
             }
         }
     }
+#pragma GCC unroll 16
+    for (int i = 0; i < m * HALVES; i++)
+        v16_store(g->t + i / HALVES * g->ldt + i % HALVES * 16, total[i / HALVES][i % HALVES]);
 }
 
 typedef void tile(const kern_int8_block *g);
@@ -172,27 +188,35 @@ typedef void tile(const kern_int8_block *g);
 #define TILE(m, digits, type)                                                                                \
     static void tile_##type##_##digits##_##m(const kern_int8_block *g)                                       \
     {                                                                                                        \
-        tile_blocks(g, m, digits, KERN_##type);                                                              \
+        tile_blocks(g, m, digits, FORM_##type);                                                              \
     }
 #define TILES(type)                                                                                          \
     TILE(1, 1, type)                                                                                         \
     TILE(2, 1, type)                                                                                         \
     TILE(4, 1, type)                                                                                         \
     TILE(6, 1, type)                                                                                         \
-    TILE(8, 1, type)                                                                                         \
-    TILE(10, 1, type)                                                                                        \
-    TILE(12, 1, type)                                                                                        \
-    TILE(14, 1, type)                                                                                        \
     TILE(1, 3, type)                                                                                         \
-    TILE(2, 3, type)                                                                                         \
-    TILE(4, 3, type)                                                                                         \
-    /* [rows / 2]; a count between two entries takes the larger (panels are padded). */                      \
-    static tile *const tiles_##type[] = {tile_##type##_1_1,  tile_##type##_1_2, tile_##type##_1_4,           \
-                                         tile_##type##_1_6,  tile_##type##_1_8, tile_##type##_1_10,          \
-                                         tile_##type##_1_12, tile_##type##_1_14};                            \
-    static tile *const exact_##type[] = {tile_##type##_3_1, tile_##type##_3_2, tile_##type##_3_4};
+    TILE(2, 3, type)
 TILES(Q8)
 TILES(Q4)
+TILES(WIDE)
+
+/* By form and rows / 2. */
+static tile *const tiles[][MOST_ROWS / 2 + 1] = {
+    {tile_Q8_1_1, tile_Q8_1_2, tile_Q8_1_4, tile_Q8_1_6},
+    {tile_Q4_1_1, tile_Q4_1_2, tile_Q4_1_4, tile_Q4_1_6},
+    {tile_WIDE_1_1, tile_WIDE_1_2, tile_WIDE_1_4, tile_WIDE_1_6},
+};
+static tile *const exact[][EXACT_ROWS / 2 + 1] = {
+    {tile_Q8_3_1, tile_Q8_3_2},
+    {tile_Q4_3_1, tile_Q4_3_2},
+    {tile_WIDE_3_1, tile_WIDE_3_2},
+};
+
+static weight_form form_of(const kern_int8_block *g)
+{
+    return g->wide ? FORM_WIDE : g->dtype == KERN_Q4 ? FORM_Q4 : FORM_Q8;
+}
 
 static void int8_pack(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group)
 {
@@ -206,34 +230,42 @@ static void exact_pack(int8_t *to, float *scale, int32_t *offset, const kern_row
 
 static void int8_multiply(const kern_int8_block *g)
 {
-    (g->dtype == KERN_Q4 ? tiles_Q4 : tiles_Q8)[(g->rows + (g->rows > 1)) / 2](g);
+    tiles[form_of(g)][kern_int8_held(g->rows) / 2](g);
 }
 
 static void exact_multiply(const kern_int8_block *g)
 {
-    (g->dtype == KERN_Q4 ? exact_Q4 : exact_Q8)[(g->rows + (g->rows > 1)) / 2](g);
+    exact[form_of(g)][kern_int8_held(g->rows) / 2](g);
 }
 
-/* Sixteen rows of KERN_Q4 in a line: bytes of k 0..3, then 4..7. */
-static void int8_widen(unsigned char *low, unsigned char *high, const unsigned char *line)
+/* Sixteen rows of KERN_Q4 in a line: q + 128 of k 0..3, then of 4..7. */
+static void widen(unsigned char *low, unsigned char *high, __m512i line)
 {
-    const __m512i x = _mm512_loadu_si512(line), mask = _mm512_set1_epi8(15), sign = _mm512_set1_epi8(8);
-    const __m512i a = _mm512_and_si512(x, mask), b = _mm512_and_si512(_mm512_srli_epi16(x, 4), mask);
-    _mm512_storeu_si512(low, _mm512_sub_epi8(_mm512_xor_si512(a, sign), sign));
-    _mm512_storeu_si512(high, _mm512_sub_epi8(_mm512_xor_si512(b, sign), sign));
+    const __m512i mask = _mm512_set1_epi8(15), eight = _mm512_set1_epi8(8), rest = _mm512_set1_epi8(120);
+    /* (line & mask) ^ eight */
+    const __m512i a = _mm512_ternarylogic_epi32(line, mask, eight, 0x6a),
+                  b = _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), mask, eight, 0x6a);
+    _mm512_storeu_si512(low, _mm512_add_epi8(a, rest));
+    _mm512_storeu_si512(high, _mm512_add_epi8(b, rest));
 }
 
-/* A block of KERN_Q4 as one of KERN_Q8. It is read from far memory, which the processor fetches ahead of use
- * no further than to the end of a page. */
-static void int8_expand(unsigned char *to, const unsigned char *block, int64_t group)
+/* A block ready to be multiplied: q + 128 where KERN_Q8 has q. It is read from far memory, which the
+ * processor fetches ahead of use no further than to the end of a page. */
+static void int8_expand(unsigned char *to, const unsigned char *block, kern_dtype dtype, int64_t group)
 {
+    const __m512i flip = _mm512_set1_epi8((char)0x80);
+    const int per = dtype == KERN_Q4 ? 8 : 4; /* q of a row in a line */
     memcpy(to, block, 2 * KERN_PANEL);
     to += 2 * KERN_PANEL;
     block += 2 * KERN_PANEL;
-    for (int64_t k = 0; k < group; k += 8, to += 2 * 64 * HALVES)
+    for (int64_t k = 0; k < group; k += per, to += 16 * per * HALVES)
         for (int h = 0; h < HALVES; h++, block += 64) {
+            const __m512i line = _mm512_loadu_si512(block);
             __builtin_prefetch(block + FETCH, 0, 2);
-            int8_widen(to + 64 * h, to + 64 * (h + HALVES), block);
+            if (dtype == KERN_Q4)
+                widen(to + 64 * h, to + 64 * (h + HALVES), line);
+            else
+                _mm512_storeu_si512(to + 64 * h, _mm512_xor_si512(line, flip));
         }
 }
 

@@ -160,29 +160,32 @@ static inline int64_t kern_int8_held(int64_t rows)
     return rows < 2 ? rows : (rows + 1) / 2 * 2;
 }
 
-/* One panel of packed rows times blocks of KERN_PANEL outputs: t [rows, ldt] (+)= scales times sums. */
+/* One panel of packed rows times one of weights, KERN_PANEL outputs: t [rows, ldt] = scales times sums. */
 typedef struct kern_int8_block {
     float *t;
     int64_t ldt, rows, group;
-    const int8_t *a; /* these and what follows: at the first block's k */
+    const int8_t *a;
     const int32_t *offset;
     const float *scale;
     const unsigned char *block;
     int64_t blocks, block_bytes; /* that follow each other */
     kern_dtype dtype;
-    bool first;
+    bool wide; /* weights are as expand leaves them */
+    /* Memory that is wanted next: to be fetched meanwhile, fetch_step bytes with every block; or NULL. */
+    const unsigned char *fetch;
+    int64_t fetch_step;
 } kern_int8_block;
 
 typedef struct kern_int8_table {
     int mr;            /* most rows of a panel; its arrays are as long as the rows it holds */
     int bytes, digits; /* of an activation */
-    bool nibbles;      /* multiply takes blocks of KERN_Q4 */
+    bool nibbles;      /* multiply takes blocks of KERN_Q4 as they stand */
     bool block_scales; /* rows of x have a scale for every block and not one for all */
     /* scale: [rows] or [blocks][rows]; offset [blocks][rows][digits], for multiply. */
     void (*pack)(int8_t *to, float *scale, int32_t *offset, const kern_rows *x, int64_t group);
     void (*multiply)(const kern_int8_block *job);
-    void (*expand)(unsigned char *to, const unsigned char *block,
-                   int64_t group); /* KERN_Q4 to KERN_Q8, or NULL: no need */
+    /* What is multiplied by many rows: a block as large as one of KERN_Q8; or NULL: as it stands. */
+    void (*expand)(unsigned char *to, const unsigned char *block, kern_dtype dtype, int64_t group);
     void (*finish)(float *y, const float *t, float scale, const float *bias, int64_t cols);
     const struct kern_int8_table *narrow; /* takes the place of this one where weights are KERN_Q4; or NULL */
 } kern_int8_table;

@@ -11,8 +11,10 @@
 
 /* Packed rows of x held at once, in bytes. */
 #define LEFT_LIMIT ((int64_t)32 << 20)
-/* Weights of a task, in bytes: half of a usual second-level cache. */
-#define TASK_LIMIT ((int64_t)1 << 20)
+/* Weights of a task, in bytes, and packed rows that they are multiplied with in turn: what a second-level
+ * cache of 1 MB holds together. */
+#define TASK_LIMIT ((int64_t)640 << 10)
+#define ROWS_LIMIT ((int64_t)192 << 10)
 #define MOST_PANELS 8
 /* Outputs per task where no SIMD table serves. */
 #define PORTABLE_OUTPUTS 16
@@ -79,23 +81,20 @@ static void pack_task(const void *job, int64_t panel, float *scratch)
     j->table->pack(p.bytes, p.scale, p.offset, &x, j->w->group);
 }
 
-/* Blocks b .. b+count-1 of a panel of rows times those of a panel of weights, whose first block is at w. */
-static kern_int8_block block_of(const int8_job *j, const left_panel *x, int64_t rows, int64_t b,
-                                int64_t count, const unsigned char *w, int64_t size)
+/* A panel of rows times one of weights, whose blocks of `size` bytes begin at w. */
+static kern_int8_block block_of(const int8_job *j, const left_panel *x, int64_t rows, const unsigned char *w,
+                                int64_t size, bool wide)
 {
-    const kern_int8_table *t = j->table;
-    const int64_t held = b * kern_int8_held(rows);
     const kern_int8_block block = {.rows = rows,
                                    .group = j->w->group,
-                                   .a = x->bytes + held * j->w->group * t->bytes,
-                                   .offset = x->offset + held * t->digits,
-                                   .scale = x->scale + (t->block_scales ? held : 0),
-                                   .block = w + b * size,
-                                   .blocks = count,
+                                   .a = x->bytes,
+                                   .offset = x->offset,
+                                   .scale = x->scale,
+                                   .block = w,
+                                   .blocks = j->blocks,
                                    .block_bytes = size,
-                                   .dtype =
-                                       j->table->nibbles && size == j->block_bytes ? j->w->dtype : KERN_Q8,
-                                   .first = b == 0};
+                                   .dtype = j->w->dtype,
+                                   .wide = wide};
     return block;
 }
 
@@ -128,7 +127,7 @@ static void read_task(const void *job, int64_t task, float *scratch)
         const unsigned char *w = j->w->data;
         w += o / KERN_PANEL * j->blocks * j->block_bytes;
         for (; o < end; o += KERN_PANEL, w += j->blocks * j->block_bytes) {
-            kern_int8_block block = block_of(j, &x, j->left.rows, 0, j->blocks, w, j->block_bytes);
+            kern_int8_block block = block_of(j, &x, j->left.rows, w, j->block_bytes, false);
             block.t = scratch;
             block.ldt = KERN_PANEL;
             j->table->multiply(&block);
@@ -137,34 +136,60 @@ static void read_task(const void *job, int64_t task, float *scratch)
     }
 }
 
-/* Some panels of weights times all packed rows. scratch: sums [mr, panels], then 4-bit blocks widened. */
+/* Rows that a panel of weights meets before the next one comes: so many that those stay in the second-level
+ * cache. */
+static int64_t batch_rows(const int8_job *j)
+{
+    const int64_t panels = ROWS_LIMIT / j->panel_bytes;
+    return (panels < 1 ? 1 : panels) * j->table->mr;
+}
+
+/* Rows begin .. end-1 times panel p of the task's, which stands at w; meanwhile what is at `next`, as many
+ * bytes as a panel has, is fetched. scratch: sums [mr, KERN_PANEL]. */
+static void multiply_panel(const int8_job *j, const unsigned char *w, int64_t panel, int64_t begin,
+                           int64_t end, const unsigned char *next, float *scratch)
+{
+    const kern_int8_table *t = j->table;
+    const bool wide = t->expand != NULL;
+    const int64_t first = panel * KERN_PANEL, bytes = j->blocks * j->block_bytes;
+    const int64_t tiles = (end - begin + t->mr - 1) / t->mr,
+                  step = round_up((j->block_bytes + tiles - 1) / tiles, 64);
+    for (int64_t i = begin, fetched = 0; i < end; i += t->mr, fetched += step * j->blocks) {
+        const int64_t rows = min64(t->mr, end - i);
+        const left_panel x = panel_at(j, i / t->mr);
+        kern_int8_block block =
+            block_of(j, &x, rows, w, wide ? kern_block_bytes(KERN_Q8, j->w->group) : j->block_bytes, wide);
+        block.t = scratch;
+        block.ldt = KERN_PANEL;
+        block.fetch = next && fetched < bytes ? next + fetched : NULL;
+        block.fetch_step = step;
+        t->multiply(&block);
+        finish(j, &x, scratch, KERN_PANEL, i, rows, first, min64(KERN_PANEL, j->w->rows - first));
+    }
+}
+
+/* Some panels of weights times all packed rows. scratch: sums [mr, KERN_PANEL], then expanded panels. */
 static void multiply_task(const void *job, int64_t task, float *scratch)
 {
     const int8_job *j = job;
     const kern_int8_table *t = j->table;
-    const int64_t first = task * j->panels, outputs = j->w->rows - first * KERN_PANEL;
-    const int64_t panels = min64(j->panels, (outputs + KERN_PANEL - 1) / KERN_PANEL);
-    const int64_t cols = min64(outputs, panels * KERN_PANEL), ldt = j->panels * KERN_PANEL;
-    const int64_t size = t->expand ? kern_block_bytes(KERN_Q8, j->w->group) : j->block_bytes;
-    const unsigned char *w = (const unsigned char *)j->w->data + first * j->blocks * j->block_bytes;
-    if (j->w->dtype == KERN_Q4 && t->expand) {
-        unsigned char *wide = (unsigned char *)(scratch + t->mr * ldt);
-        for (int64_t b = 0; b < panels * j->blocks; b++)
-            t->expand(wide + b * size, w + b * j->block_bytes, j->w->group);
-        w = wide;
-    }
-    for (int64_t i = 0; i < j->left.rows; i += t->mr) {
-        const int64_t rows = min64(t->mr, j->left.rows - i);
-        const left_panel x = panel_at(j, i / t->mr);
-        for (int64_t b = 0; b < j->blocks; b++)
-            for (int64_t p = 0; p < panels; p++) {
-                kern_int8_block block = block_of(j, &x, rows, b, 1, w + p * j->blocks * size, size);
-                block.t = scratch + p * KERN_PANEL;
-                block.ldt = ldt;
-                t->multiply(&block);
+    const int64_t all = (j->w->rows + KERN_PANEL - 1) / KERN_PANEL, first = task * j->panels,
+                  last = min64(all, first + j->panels), batch = batch_rows(j);
+    const int64_t bytes = j->blocks * j->block_bytes,
+                  size = t->expand ? j->blocks * kern_block_bytes(KERN_Q8, j->w->group) : bytes;
+    unsigned char *const wide = (unsigned char *)(scratch + t->mr * KERN_PANEL);
+    for (int64_t i = 0; i < j->left.rows; i += batch)
+        for (int64_t p = first; p < last; p++) {
+            const unsigned char *raw = (const unsigned char *)j->w->data + p * bytes, *w = raw;
+            if (t->expand) {
+                w = wide + (p - first) * size;
+                for (int64_t b = 0; i == 0 && b < j->blocks; b++)
+                    t->expand(wide + (p - first) * size + b * (size / j->blocks), raw + b * j->block_bytes,
+                              j->w->dtype, j->w->group);
             }
-        finish(j, &x, scratch, ldt, i, rows, first * KERN_PANEL, cols);
-    }
+            multiply_panel(j, w, p, i, min64(i + batch, j->left.rows),
+                           i == 0 && p + 1 < all ? raw + bytes : NULL, scratch);
+        }
 }
 
 /* Panels of weights per task: what the second-level cache holds, and some tasks for every thread. */
@@ -259,9 +284,8 @@ static int many_rows(kern_context *c, const int8_job *whole)
     const int64_t mr = j.table->mr, n = j.left.rows;
     j.panels = task_panels(c, &j);
     const int64_t most = LEFT_LIMIT / j.panel_bytes * mr, batch = min64(most < mr ? mr : most, n);
-    const int64_t wide =
-        j.w->dtype == KERN_Q4 && j.table->expand ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
-    if (kern_reserve(c, j.panels * (mr * KERN_PANEL + wide), (batch + mr - 1) / mr * (j.panel_bytes / 4)))
+    const int64_t wide = j.table->expand ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
+    if (kern_reserve(c, mr * KERN_PANEL + j.panels * wide, (batch + mr - 1) / mr * (j.panel_bytes / 4)))
         return -1;
     j.packed = kern_shared(c);
     for (int64_t row = 0; row < n; row += batch) {

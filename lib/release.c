@@ -65,6 +65,7 @@ static const char vl2_tiny_latent[] =
         }                                                                                                    \
     }
 static const dsvl_unused_tensor pool[] = {ATTENTION_POOL, {0, NULL, 0, {0}}};
+static const dsvl_unused_tensor nothing[] = {{0, NULL, 0, {0}}};
 /* And the norms that the tower of two towers has and does not use. */
 static const dsvl_unused_tensor pool_and_norms[] = {ATTENTION_POOL,
                                                     {1, "weight", 1, {DSVL_DIM_WIDTH}},
@@ -77,9 +78,10 @@ static const dsvl_unused_tensor pool_and_norms[] = {ATTENTION_POOL,
 #define HALF "[0.5, 0.5, 0.5]"
 #define CLIP_MEAN "[0.48145466, 0.4578275, 0.40821073]"
 #define CLIP_STD "[0.26862954, 0.26130258, 0.27577711]"
-#define VL_LANGUAGE_TINY                                                                                     \
-    "'language_config': {'hidden_size': 128, 'intermediate_size': 320, 'num_attention_heads': 4, "           \
-    "'num_key_value_heads': 4, 'num_hidden_layers': 3, 'vocab_size': 512}"
+#define LLAMA_TINY                                                                                           \
+    "'hidden_size': 128, 'intermediate_size': 320, 'num_attention_heads': 4, 'num_key_value_heads': 4, "     \
+    "'num_hidden_layers': 3, 'vocab_size': 512"
+#define VL_LANGUAGE_TINY "'language_config': {" LLAMA_TINY "}"
 #define VL_IMAGE(color, size, mean, std)                                                                     \
     "{'background_color': " color ", 'do_normalize': false, 'image_mean': " mean                             \
     ", 'image_processor_type': 'VLMImageProcessor', 'image_size': " size ", 'image_std': " std               \
@@ -97,6 +99,57 @@ static const dsvl_release_file vl_7b_files[] = {{"preprocessor_config.json",
                                                  "{'image_size': 128}"},
                                                 {"processor_config.json", VL_CHAT, NULL},
                                                 {NULL, NULL, NULL}};
+
+/* The same models as transformers' converters write them (convert_deepseek_vl_weights_to_hf.py and
+ * convert_deepseek_vl_hybrid_weights_to_hf.py): the attention pool and the unused norms are gone. */
+#define LLAMA(hidden, inner, heads, layers)                                                                  \
+    "'text_config': {'attention_bias': false, 'attention_dropout': 0.0, 'head_dim': 128, 'hidden_act': "     \
+    "'silu', 'hidden_size': " hidden ", 'initializer_range': 0.02, 'intermediate_size': " inner              \
+    ", 'max_position_embeddings': 16384, 'mlp_bias': false, 'model_type': 'llama', "                         \
+    "'num_attention_heads': " heads ", 'num_hidden_layers': " layers ", 'num_key_value_heads': " heads       \
+    ", 'pretraining_tp': 1, 'rms_norm_eps': 1e-06, 'rope_scaling': null, 'rope_theta': 10000.0, "            \
+    "'use_cache': true, 'vocab_size': 102400}"
+#define SIGLIP                                                                                               \
+    "'vision_config': {'attention_dropout': 0.0, 'hidden_act': 'gelu', 'hidden_size': 1024, 'image_size': "  \
+    "384, 'intermediate_size': 4096, 'layer_norm_eps': 1e-06, 'model_type': 'siglip_vision_model', "         \
+    "'num_attention_heads': 16, 'num_channels': 3, 'num_hidden_layers': 24, 'patch_size': 16, "              \
+    "'vision_use_head': false}"
+#define SAM                                                                                                  \
+    "'high_res_vision_config': {'attention_dropout': 0.0, 'global_attn_indexes': [2, 5, 8, 11], "            \
+    "'hidden_act': 'gelu', 'hidden_size': 768, 'image_size': 1024, 'initializer_range': 1e-10, "             \
+    "'layer_norm_eps': 1e-06, 'mlp_dim': 3072, 'mlp_ratio': 4.0, 'model_type': 'sam_vision_model', "         \
+    "'num_attention_heads': 12, 'num_channels': 3, 'num_hidden_layers': 12, 'num_pos_feats': 128, "          \
+    "'output_channels': 256, 'patch_size': 16, 'qkv_bias': true, 'use_abs_pos': true, 'use_rel_pos': true, " \
+    "'window_size': 14}"
+#define VL_TRANSFORMERS(kind, model, more)                                                                   \
+    "{'architectures': ['Deepseek" kind "ForConditionalGeneration'], 'dtype': 'float16', " more              \
+    "'image_token_id': 100015, 'model_type': '" model "', 'transformers_version': '4.57.6'}"
+#define VL_PIXELS(kind, more, resample)                                                                      \
+    "{'background_color': [127, 127, 127], 'do_convert_rgb': null, 'do_normalize': true, 'do_pad': true, "   \
+    "'do_rescale': true, 'do_resize': true, " more "'image_mean': " HALF                                     \
+    ", 'image_processor_type': 'Deepseek" kind "ImageProcessor', 'image_std': " HALF                         \
+    ", 'min_size': 14, 'processor_class': 'Deepseek" kind "Processor', 'resample': " resample                \
+    ", 'rescale_factor': 0.00392156862745098, 'size': {'height': 384, 'width': 384}}"
+static const dsvl_release_file vl_1b_converted_files[] = {
+    {"preprocessor_config.json", VL_PIXELS("VL", "", "3"), "{'size': {'height': 48, 'width': 48}}"},
+    {"processor_config.json", "{'num_image_tokens': 576, 'processor_class': 'DeepseekVLProcessor'}",
+     "{'num_image_tokens': 16}"},
+    {NULL, NULL, NULL}};
+static const dsvl_release_file vl_7b_converted_files[] = {
+    {"preprocessor_config.json",
+     VL_PIXELS("VLHybrid",
+               "'high_res_background_color': [122, 116, 104], 'high_res_image_mean': " CLIP_MEAN
+               ", 'high_res_image_std': " CLIP_STD
+               ", 'high_res_resample': 3, 'high_res_size': {'height': 1024, 'width': 1024}, ",
+               "2"),
+     "{'high_res_size': {'height': 128, 'width': 128}, 'size': {'height': 48, 'width': 48}}"},
+    {"processor_config.json", "{'num_image_tokens': 576, 'processor_class': 'DeepseekVLHybridProcessor'}",
+     NULL},
+    {NULL, NULL, NULL}};
+#define VL_TRANSFORMERS_TINY "{'image_token_id': 499, 'text_config': {'head_dim': 32, " LLAMA_TINY "}, "
+#define SIGLIP_TINY                                                                                          \
+    "'hidden_size': 64, 'image_size': 48, 'intermediate_size': 256, 'num_attention_heads': 2, "              \
+    "'num_hidden_layers': 2}"
 
 static const dsvl_release releases[] = {
     {.name = "deepseek-vl-1.3b",
@@ -143,6 +196,31 @@ static const dsvl_release releases[] = {
      .shards = {5000000000, 0, 5},
      .files = 3,
      .unused = pool_and_norms,
+     .image_token = "<image_placeholder>",
+     .ids = {100016, 100000},
+     .tiny_ids = {500, 484}},
+    {.name = "deepseek-vl-1.3b-transformers",
+     .config = VL_TRANSFORMERS("VL", "deepseek_vl", LLAMA("2048", "5632", "16", "24") ", " SIGLIP ", "),
+     .settings = vl_1b_converted_files,
+     .tiny = VL_TRANSFORMERS_TINY "'vision_config': {'patch_size': 12, " SIGLIP_TINY "}",
+     .dtype = DSVL_F16,
+     .files = 1,
+     .unused = nothing,
+     .image_token = "<image_placeholder>",
+     .ids = {100016, 100000},
+     .tiny_ids = {500, 484}},
+    {.name = "deepseek-vl-7b-transformers",
+     .config = VL_TRANSFORMERS("VLHybrid", "deepseek_vl_hybrid",
+                               LLAMA("4096", "11008", "32", "30") ", " SIGLIP ", " SAM ", "),
+     .settings = vl_7b_converted_files,
+     .tiny = VL_TRANSFORMERS_TINY
+     "'high_res_vision_config': {'global_attn_indexes': [1, 3], 'hidden_size': 64, 'image_size': 128, "
+     "'mlp_dim': 256, 'num_attention_heads': 2, 'num_hidden_layers': 4, 'num_pos_feats': 32, "
+     "'output_channels': 16, 'patch_size': 8}, 'vision_config': {'patch_size': 2, " SIGLIP_TINY "}",
+     .dtype = DSVL_F16,
+     .shards = {5000000000, 0, 5},
+     .files = 3,
+     .unused = nothing,
      .image_token = "<image_placeholder>",
      .ids = {100016, 100000},
      .tiny_ids = {500, 484}},

@@ -27,6 +27,8 @@ from librecords import parse, record, stream  # noqa: E402
 
 # What the published code wrote, and how many files the weights are in (0: model.safetensors) with how many digits, their type.
 RELEASES = {"deepseek-vl-1.3b": ("vl-1.3b", 0, 0, "F16"), "deepseek-vl-7b": ("vl-7b", 3, 5, "F16"),
+            "deepseek-vl-1.3b-transformers": ("vl-1.3b-transformers", 0, 0, "F16"),
+            "deepseek-vl-7b-transformers": ("vl-7b-transformers", 3, 5, "F16"),
             "deepseek-vl2-tiny": ("vl2-tiny", 1, 6, "BF16"), "deepseek-vl2-small": ("vl2-small", 4, 6, "BF16"),
             "deepseek-vl2": ("vl2-base", 6, 6, "BF16")}
 SCRATCH = Path(tempfile.mkdtemp(prefix="dsvl-model-"))
