@@ -202,8 +202,7 @@ static void choose_regions(pipeline *line)
     snprintf(kinds, sizeof kinds, "--kinds=%s", task->kinds);
     give(line, REGIONS, kinds);
     give(line, REGIONS, if_needed);
-    cli_note("pages are cut into regions (%s) where their type would be too small for the model",
-             task->kinds);
+    cli_note("dsvl-regions decides for each page whether to cut it into regions (%s)", task->kinds);
     if (asked.dpi || asked.scale_to) return;
     const int n = em * 72 / SMALL_PRINT;
     snprintf(dpi, sizeof dpi, "--dpi=%d", n < DPI_LEAST ? DPI_LEAST : n > DPI_MOST ? DPI_MOST : n);

@@ -19,6 +19,17 @@ DSVL_ENCODE_FLAGS ?=
 DSVL_ANSWER_FLAGS ?=
 DSVL_KEEP ?=
 
+# Names of documents go to the shell, and into rules: what either would take as its own is refused.
+define dsvl_newline
+
+
+endef
+dsvl_odd := ; & | < > ( ) $$ ` ' " \ * ? [ ] : % \#
+$(foreach c,$(dsvl_odd),$(if $(findstring $(c),$(DSVL_DOCUMENTS)),$(error DSVL_DOCUMENTS has a name with $(c) in it, which \
+	Make or the shell would not take as a name: use another name, or dsvl run)))
+$(if $(findstring $(dsvl_newline),$(DSVL_DOCUMENTS)),$(error DSVL_DOCUMENTS has a name of two lines: use another name, or \
+	dsvl run))
+
 DSVL_ANSWERS := $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.answers.jsonl)
 DSVL_EMBEDDINGS := $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.embeddings)
 

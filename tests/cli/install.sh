@@ -18,7 +18,10 @@ dsvl ask --max-tokens 16 --pages 1 "$document" 'Read the text.' >"$tmp/answer"
 grep -q '"model":"nano"' "$tmp/answer"
 dsvl-answer -p x </dev/null 2>"$tmp/error" && exit 1
 grep -q 'cut short' "$tmp/error" # the model was found before the empty stream was read
-test -x "$prefix/share/dsvl/examples/dsvl-nightly"
+printf '%s\n' "ARCHIVE=$tmp/archive OUT=$tmp/out QUESTION='Read.' OPTIONS='--dpi 24 --max-tokens 2'" >night.conf
+mkdir archive && cp "$document" archive/a.pdf
+(cd / && env -i PATH=/usr/bin:/bin "$prefix/share/dsvl/examples/dsvl-nightly" "$tmp/night.conf") # as cron does
+test -s "$tmp/out/%$tmp/archive/a.pdf.jsonl"
 # shellcheck disable=SC2016 # for make to expand, not for the shell
 printf 'include %s/share/dsvl/dsvl.mk\nall: $(DSVL_ANSWERS)\n' "$prefix" >rules.mk
 printf '{"prompt": "Read."}\n' >questions.jsonl

@@ -86,6 +86,19 @@ def test_dataset(folder):
     assert r.returncode == 2 and not (folder / answers[0]).exists()
 
 
+def test_names_that_are_commands(folder):
+    """Make would hand them to the shell, or take them for rules: they are refused before anything runs."""
+    (folder / "Makefile").write_text(f"DSVL_DOCUMENTS := $(wildcard *.pdf)\ninclude {EXAMPLES / 'dsvl.mk'}\nall: $(DSVL_ANSWERS)\n")
+    (folder / "questions.jsonl").write_text('{"prompt": "Read."}\n')
+    for name in ("a;touch${IFS}gotcha;.pdf", "`touch${IFS}gotcha`.pdf", "$(touch${IFS}gotcha).pdf", "a&touch${IFS}gotcha&.pdf", "'.pdf",
+                 '".pdf', "a:b.pdf", "a#b.pdf", "a%b.pdf", "a\\b.pdf", "a|b.pdf", "a>gotcha.pdf", "a\n.pdf", "a*.pdf"):
+        document = folder / name
+        shutil.copy(DATA / "rotated.pdf", document)
+        r = subprocess.run(["make", "all"], cwd=folder, capture_output=True, text=True, env=CLEAN)
+        assert r.returncode == 2 and "dsvl run" in r.stderr and not (folder / "gotcha").exists(), (name, r.stdout, r.stderr)
+        document.unlink()
+
+
 def check_dataset(folder):
     rows = [(p.stem, json.loads(line)) for p in (folder / "dataset").glob("*.jsonl") for line in p.read_text().splitlines()]
     ended = [json.loads(line) for p in (folder / "build/pdfs").glob("*.answers.jsonl") if (folder / "pdfs" / p.name[:-14]).exists()
@@ -111,9 +124,9 @@ def test_cron(folder):
     conf.write_text(settings)
     log = folder / "out" / "dsvl.log"
 
-    def night(status=0):
+    def night(status=0, *arguments):
         # cron's environment is bare
-        r = subprocess.run([str(EXAMPLES / "dsvl-nightly"), str(conf)], capture_output=True, text=True, cwd="/",
+        r = subprocess.run([str(EXAMPLES / "dsvl-nightly"), str(conf), *arguments], capture_output=True, text=True, cwd="/",
                            env={"PATH": os.environ["PATH"], "HOME": str(folder), "SHELL": "/bin/sh"})
         assert r.returncode == status and not r.stderr, (r.returncode, r.stdout, r.stderr)
         return r.stdout
@@ -126,6 +139,7 @@ def test_cron(folder):
     mail = night(1)
     assert "status 1" in mail and "b.pdf" in mail and str(log) in mail and "1 documents done" not in mail, mail
     assert night() == ""  # told once
+    assert "b.pdf" in night(1, "--retry-failed")
     for n in range(4):
         night()
     assert Path(f"{log}.1").exists() and Path(f"{log}.2").exists() and not Path(f"{log}.3").exists()
@@ -137,8 +151,19 @@ def test_cron(folder):
     assert night() == ""  # out of time is no failure
     conf.write_text(settings)
     assert night() == "" and len(answered()) == 3
+    # What failed before the time was up is told all the same.
+    slow = folder / "slow"
+    slow.write_text(f"#!/bin/sh\necho 'b.pdf: failed'\necho ' \"failed\": 1,' >{folder}/out/.dsvl/summary.json\nsleep 60\n")
+    slow.chmod(0o755)
+    conf.write_text(settings + f"HOURS=0.00003\nDSVL={slow}\n")
+    assert "b.pdf: failed" in night(1)
     conf.write_text(settings + "OPTIONS='-m /nowhere'\n")
     assert "/nowhere" in night(3)
+    # So is an archive that is not mounted, or not there.
+    conf.write_text(settings + f"ARCHIVE={folder}/gone\n")
+    assert "cannot be read" in night(4)
+    (folder / "gone").mkdir()
+    assert f"{folder}/gone: there is no" in night(4)
 
 
 if __name__ == "__main__":

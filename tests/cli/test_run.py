@@ -91,6 +91,11 @@ def test_failures(folder):
         line = json.loads(line)
         assert line["finish_reason"] == "error" and line["document"] == name and line["stage"] == "rasterize", line
     assert summary(folder / "out")["causes"] == {"rasterize": 3}
+    # The runbook's command finds these, and answers that are not whole.
+    command, = re.findall(r"^find OUT .*", (ROOT / "man" / "dsvl-archive.7").read_text(), re.M)
+    found = subprocess.run(["sh", "-c", command.replace("OUT", "out")], cwd=folder, capture_output=True, check=True).stdout
+    lines = [json.loads(line) for data in files.values() for line in data.splitlines()]
+    assert len(found.splitlines()) == sum(line["finish_reason"] != "stop" for line in lines) >= 3, found
     assert "5 skipped (some of them failed before" in run(folder, "out", *names)
     assert summary(folder / "out")["failed_before"] == 3
     ppm(folder / "gone.pdf", 9)
