@@ -17,7 +17,7 @@ from librecords import parse  # noqa: E402
 from librun import ASK, DATA, archive, entries, outputs, run  # noqa: E402
 
 KILLS, FULL, FIRST = (int(os.environ.get(f"DSVL_{name}", n)) for name, n in (("KILLS", 14), ("FULL", 10), ("FIRST", 0)))
-PROGRAMS = ("dsvl run", "dsvl ask", "dsvl-rasterize", "dsvl-regions", "dsvl-tile", "dsvl-encode", "dsvl-answer")
+PROGRAMS = ("dsvl run", "dsvl ask", "dsvl-rasterize", "dsvl-read", "dsvl-regions", "dsvl-tile", "dsvl-encode", "dsvl-answer")
 
 
 def tree(root):
@@ -138,7 +138,7 @@ def stages():
                 for facts, tensors in parse(data)]
     data = b""
     for command, read in ((["dsvl-rasterize", "--dpi", "40", str(DATA / "pages.pdf")], without_times),
-                          (["dsvl-regions"], without_times), (["dsvl-tile"], without_times), (["dsvl-encode"], without_times),
+                          (["dsvl-read"], without_times), (["dsvl-regions"], without_times), (["dsvl-tile"], without_times), (["dsvl-encode"], without_times),
                           (["dsvl-answer", "-p", "Read.", "--max-tokens", "2", "--no-times"], bytes)):
         out = subprocess.run(command, input=data, capture_output=True, check=True).stdout
         yield command, data, out, read
