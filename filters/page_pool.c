@@ -41,7 +41,7 @@ static void *find_spare(dsvl_page_pool *pool, size_t bytes)
     void *block = NULL;
     pthread_mutex_lock(&pool->lock);
     for (int i = 0; i < pool->count && !block; i++) {
-        if (pool->spare[i].bytes < bytes || pool->spare[i].bytes / 3 > bytes) continue;
+        if (pool->spare[i].bytes < bytes || pool->spare[i].bytes / 4 > bytes) continue;
         block = pool->spare[i].block;
         pool->bytes -= pool->spare[i].bytes;
         pool->spare[i] = pool->spare[--pool->count];
