@@ -312,6 +312,14 @@ static bool same_word(const PopplerRectangle *a, const PopplerRectangle *b)
     return a->x1 == b->x1 && a->x2 == b->x2 && (a->y2 == b->y1 || a->y1 == b->y2);
 }
 
+/* The type size of a run of characters. Fonts that are drawings (Type 3) have no name, and units of their
+ * own: of their size Poppler has only a guess, marked here by its sign. */
+static double size_of(const PopplerTextAttributes *run)
+{
+    const bool drawn = !run->font_name || strcmp(run->font_name, "Default") == 0;
+    return drawn ? -run->font_size : run->font_size;
+}
+
 /* Cut the characters into the words that pdftotext -bbox prints. */
 static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, GList *runs,
                        dsvl_words *words, dsvl_error *err)
@@ -332,7 +340,7 @@ static int split_words(text_walk walk, const PopplerRectangle *rects, size_t n, 
         if (space || line_end) continue;
         while (runs && ((const PopplerTextAttributes *)runs->data)->end_index < (gint)i) runs = runs->next;
         const PopplerTextAttributes *run = runs ? runs->data : NULL;
-        if (length == 0) size = run ? run->font_size : rects[i].y2 - rects[i].y1;
+        if (length == 0) size = run ? size_of(run) : rects[i].y2 - rects[i].y1;
         join_box(box, &rects[i], length == 0);
         memcpy(word + length, c, bytes);
         length += bytes;
@@ -383,6 +391,7 @@ static int read_words(pdf_state *pdf, PopplerPage *poppler, dsvl_page *page, dsv
         GList *runs = poppler_page_get_text_attributes_for_area(poppler, &area);
         status = split_words(walk, rects, n, runs, &page->words, err);
         poppler_page_free_text_attributes(runs);
+        dsvl_words_settle_sizes(&page->words);
     } else if (any) {
         keep_complaint(pdf, "the text layer is left out: its characters and boxes do not match");
     }

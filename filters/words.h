@@ -36,6 +36,9 @@ int dsvl_words_doubt(dsvl_words *words, double logprob, dsvl_error *err);
 /* Drop the words whose middle is outside a box (points). A line's last remaining word gets the mark of its
  * end. */
 void dsvl_words_keep(dsvl_words *words, const double box[4]);
+/* Words of fonts that do not say how large they are have sizes below 0: what was guessed, and their boxes go
+ * by it. Afterwards sizes and boxes are those that the widths of their letters tell. */
+void dsvl_words_settle_sizes(dsvl_words *words);
 void dsvl_words_free(dsvl_words *words);
 
 #endif
