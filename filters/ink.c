@@ -175,7 +175,7 @@ double dsvl_ink_em(const dsvl_ink *ink, const dsvl_cells *box, double cells_per_
     }
     if (total == 0) return 0;
     int seen = 0, h = high;
-    while (h > low && (seen += counts[h]) * 5 < total) h--;
+    while (h > low && (seen += counts[h]) * 5 <= total) h--;
     return (double)h / 0.73;
 }
 

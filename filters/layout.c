@@ -129,6 +129,21 @@ static size_t keep_marked(gap *gaps, size_t count, bool by_rules, double slack)
     return kept;
 }
 
+/* In em: rows of print are no lower, and there is no cut without a row on either side. */
+static const double LEAST_ROW = 0.35;
+
+/* Without gaps that no row of print stands between: specks and ends of lines are no rows. */
+static size_t drop_close(gap *gaps, size_t count, const dsvl_cells *box, double em)
+{
+    const double least = LEAST_ROW * em;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        const int before = kept ? gaps[kept - 1].y1 : box->y0;
+        if (gaps[i].y0 - before >= least && box->y1 - gaps[i].y1 >= least) gaps[kept++] = gaps[i];
+    }
+    return kept;
+}
+
 /* Where a part may be cut: the middles of its gaps, in pixels from the top of the page. */
 static int find_cuts(const work *w, dsvl_part *out, const dsvl_cells *box, int index, double cell,
                      dsvl_error *err)
@@ -159,6 +174,7 @@ static int find_cuts(const work *w, dsvl_part *out, const dsvl_cells *box, int i
             begin = y;
         }
     }
+    count = drop_close(gaps, count, box, w->em);
     if (out->kind == DSVL_PART_TABLE) { /* cells may have several lines */
         count = keep_marked(gaps, count, true, -1);
         count = keep_marked(gaps, count, false, 0.3 * w->em);

@@ -16,6 +16,7 @@ static const double AROUND = 0.12;   /* of the page around a line's ink that bel
 static const double SPACE = 0.17;    /* a wider gap parts words */
 static const double NEAR_X = 10, NEAR_Y = 4; /* lines whose type sizes are compared */
 static const double ALIKE = 1.15;            /* as a factor: sizes that differ by less are one */
+static const double APART = 0.8; /* letters that do not touch: so far apart, spaces counted, at the most */
 /* Of a row: a piece ends at the widest gap in this last part of it. */
 static const double LAST_PART = 0.45;
 enum { MARGIN = 4 }; /* pixels left and right in a row */
@@ -157,8 +158,9 @@ static double settle_em(const dsvl_print_line *lines, const double *seen, const 
 {
     static const double misread[] = {0.68, 1.3}; /* small letters, of capitals; letters with tails, joined */
     double em, other;
-    int most = 2 * count_alike(lines, seen, letters, count, which, seen[which], &em);
+    int most = letters[which] + count_alike(lines, seen, letters, count, which, seen[which], &em);
     for (size_t k = 0; k < sizeof misread / sizeof *misread; k++) {
+        if (misread[k] > 1 && letters[which] * APART * seen[which] > lines[which].width) continue;
         const int n = count_alike(lines, seen, letters, count, which, seen[which] / misread[k], &other);
         if (n > most) em = other, most = n;
     }

@@ -148,26 +148,25 @@ static int cut_part(plan *p, const dsvl_part *part, double zoom, double reach, i
 {
     const bool table = part->kind == DSVL_PART_TABLE;
     double top = part->box[1];
+    bool repeated = false; /* the piece begins with the row that the one before ends with */
     for (int n = 1;; n++) {
         size_t cut;
         double bottom = part->box[3];
         bool more = bottom - top > reach && part->cut_count;
         if (more) {
-            bottom = piece_end(part, top, reach, table && n > 1, &cut);
+            bottom = piece_end(part, top, reach, repeated, &cut);
             more = bottom < part->box[3];
         }
         const dsvl_region piece = {.box = {part->box[0], top, part->box[2], bottom},
                                    .zoom = zoom,
                                    .part = n,
                                    .parts = pieces,
-                                   .overlap = table && n > 1};
+                                   .overlap = repeated};
         if (pieces && add(p, part, &piece, zoom, err)) return -1;
         if (!more) return n;
         top = bottom;
-        if (table && cut > 0 && part->cuts[cut - 1] > piece.box[1])
-            top = part->cuts[cut - 1];
-        else if (table && n == 1)
-            top = bottom; /* a single tall row is not repeated */
+        repeated = table && cut > 0 && part->cuts[cut - 1] > piece.box[1];
+        if (repeated) top = part->cuts[cut - 1]; /* a single tall row is not repeated */
     }
 }
 

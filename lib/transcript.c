@@ -188,6 +188,7 @@ static void write_passage(writer *writers, const dsvl_passage *p, dsvl_slot *slo
         page_lines(slots, count, words);
         write_lines(&writers[DSVL_AS_TEXT], slots, count, words);
     }
+    dsvl_slots_space(slots, count, words);
     dsvl_slots_line(slots, count);
     count = drop_doubles(slots, count, words);
     if (p->kind != DSVL_PASSAGE_PAGE) write_lines(&writers[DSVL_AS_TEXT], slots, count, words);

@@ -61,8 +61,11 @@ typedef struct dsvl_slot {
     int32_t row, column; /* of cells */
     bool parted;         /* a cell begins with it, however close the word before stands */
     float box[4], em;
+    float space; /* a wider gap parts cells; in the units of the box */
 } dsvl_slot;
 
+/* How wide a space may be in the slots' type. */
+void dsvl_slots_space(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words);
 /* Number the lines of slots [count] and sort them into lines, from left to right. */
 void dsvl_slots_line(dsvl_slot *slots, size_t count);
 /* Whether most lines of slots have gaps as between columns. */

@@ -5,14 +5,17 @@
 
 #include "lib/transcript.h"
 
-static const double LINE = 0.4;    /* middles of words of one line are no further apart */
-static const double TOUCH = 0.09;  /* pieces of one word: kerning makes text layers split them */
-static const double GAP = 0.45;    /* a wider gap on a line is more than a space between words */
-static const double MEET = 0.12;   /* edges in line with each other */
-static const double VARY = 0.3;    /* edges that are not */
-static const double OVERLAP = .85; /* lines nearer than this stand beside each other, in one row */
-static const double WRAP = 1.75;   /* lines of one cell are no further apart */
-static const double EVEN = 1.25;   /* distances that differ by no more are equal */
+static const double LINE = 0.4;     /* middles of words of one line are no further apart */
+static const double TOUCH = 0.09;   /* pieces of one word: kerning makes text layers split them */
+static const double GAP = 0.45;     /* a wider gap on a line is more than a space between words */
+static const double EVEN_GAP = 1.5; /* the same in letters, where all are equally wide and spaces too */
+static const double BESIDE = 0.05;  /* white that letters have beside them, where boxes are those of ink */
+static const double ALIKE = 0.04;   /* of their mean: letters of one width differ by less */
+static const double MEET = 0.12;    /* edges in line with each other */
+static const double VARY = 0.3;     /* edges that are not */
+static const double OVERLAP = .85;  /* lines nearer than this stand beside each other, in one row */
+static const double WRAP = 1.75;    /* lines of one cell are no further apart */
+static const double EVEN = 1.25;    /* distances that differ by no more are equal */
 
 enum { MAX_COLUMNS = 64 };
 
@@ -57,6 +60,41 @@ bool dsvl_slots_touch(const dsvl_slot *a, const dsvl_slot *b)
     return fmax(right, below) < TOUCH * (double)a->em;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    return order(*(const double *)a, *(const double *)b);
+}
+
+/* How wide all letters are where they are equally wide, as a typewriter's; else 0. Longer words tell; numbers
+ * alone do not, for figures are often alike. */
+static double even_width(const dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
+{
+    enum { MOST = 256, LONG = 4 };
+    double widths[MOST];
+    size_t n = 0, even = 0, named = 0;
+    for (size_t i = 0; i < count && n < MOST; i++) {
+        const dsvl_scribe_word *word = &words[slots[i].word];
+        const double width = (double)slots[i].box[2] - (double)slots[i].box[0];
+        int letters = 0;
+        for (int32_t k = 0; k < word->length; k++) letters += ((unsigned char)word->text[k] & 0xc0) != 0x80;
+        if (letters < LONG) continue;
+        named += !dsvl_word_numeric(word);
+        widths[n++] = (width + BESIDE * (double)slots[i].em) / letters;
+    }
+    if (n < 5 || named < 2) return 0;
+    qsort(widths, n, sizeof *widths, by_value);
+    const double middle = widths[n / 2];
+    for (size_t i = 0; i < n; i++) even += fabs(widths[i] - middle) < ALIKE * middle;
+    return even * 10 >= n * 9 ? middle : 0;
+}
+
+void dsvl_slots_space(dsvl_slot *slots, size_t count, const dsvl_scribe_word *words)
+{
+    const double even = even_width(slots, count, words);
+    for (size_t i = 0; i < count; i++)
+        slots[i].space = (float)fmax(GAP * (double)slots[i].em, EVEN_GAP * even);
+}
+
 void dsvl_slots_line(dsvl_slot *slots, size_t count)
 {
     qsort(slots, count, sizeof *slots, by_middle);
@@ -86,7 +124,7 @@ static size_t run_end(const dsvl_slot *slots, size_t count, size_t i)
         i++;
         if (i == count || slots[i].line != slots[i - 1].line || slots[i].parted) return i;
         gap = (double)slots[i].box[0] - (double)slots[i - 1].box[2];
-    } while (gap < GAP * (double)slots[i].em);
+    } while (gap < (double)slots[i].space);
     return i;
 }
 
@@ -148,7 +186,7 @@ static void part_at_seams(dsvl_slot *slots, size_t count)
     size_t n = 0;
     for (size_t i = 1; i < count && n < MOST; i++) {
         const double gap = (double)slots[i].box[0] - (double)slots[i - 1].box[2], em = (double)slots[i].em;
-        if (slots[i].line == slots[i - 1].line && gap > -TOUCH * em && gap < GAP * em)
+        if (slots[i].line == slots[i - 1].line && gap > -TOUCH * em && gap < (double)slots[i].space)
             joints[n++] = (joint){i, (double)slots[i - 1].box[2]};
     }
     if (n > 1) qsort(joints, n, sizeof *joints, by_x);
@@ -271,11 +309,6 @@ typedef struct table {
 static double distance(const dsvl_slot *above, const dsvl_slot *below)
 {
     return (middle_y(below) - middle_y(above)) / (double)above->em;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    return order(*(const double *)a, *(const double *)b);
 }
 
 static void measure_lines(table *t)

@@ -139,6 +139,30 @@ static void check_pairs(const page *p, const char *want)
     dsvl_transcripts_free(t);
 }
 
+/* A typewriter's space is as wide as its letters, and wider than narrow gaps between columns elsewhere. */
+static void test_typewriter(void)
+{
+    static const char *const rows[][4] = {{"Item", "Spent", "in", "1924"}, {"Coal", "75,00", "or", "12.5"}};
+    const char *want = "Item,Spent in 1924\nCoal,\"75,00 or 12.5\"";
+    page p = {.count = 0};
+    dsvl_error err = {0};
+    dsvl_transcript t[DSVL_FORMATS];
+    for (int i = 0; i < 2; i++) {
+        float x = 0;
+        for (int k = 0; k < 4; k++) {
+            const float width = .6f * (float)strlen(rows[i][k]);
+            place(&p, rows[i][k], x, 2.f * (float)i, x + width, 2.f * (float)i + 1);
+            x += width + (k == 0 ? 3 : .6f);
+        }
+    }
+    const dsvl_passage all = {0, p.count, DSVL_PASSAGE_TABLE};
+    CHECK(dsvl_transcripts_write(t, p.words, p.count, &all, 1, &err) == 0);
+    const dsvl_transcript *csv = &t[DSVL_AS_CSV];
+    CHECK_MSG(csv->length == strlen(want) && memcmp(csv->text, want, csv->length) == 0, "\"%.*s\"",
+              (int)csv->length, csv->text ? csv->text : "");
+    dsvl_transcripts_free(t);
+}
+
 /* Labels of bars that are turned: upright ones in the order of the text layer, and such as the text layer has
  * in pieces along a slope of 45 degrees. What stands level is not taken for turned. */
 static void test_turned_labels(void)
@@ -239,6 +263,7 @@ static void test_memory(void)
 int main(void)
 {
     test_cases();
+    test_typewriter();
     test_turned_labels();
     test_doubles();
     test_guide();
