@@ -153,27 +153,70 @@ static void simd_gemv(const kern_gemv *job)
     }
 }
 
+/* Strips of sixteen columns at a time of a product along the rows of M: as many as there are registers for
+ * their four chains, so that memory is read in whole lines. */
+#define ACROSS (VEC_NV == 1 ? 4 : 1)
+#define ACROSS_AHEAD 8 /* rows that are fetched ahead of use */
+
+/* sum[strip] += x * M[row, j + 16 strip ...]; left: columns from j on. */
+VEC void across_row(v16 sum[ACROSS], float x, const kern_rows *m, int64_t row, int64_t j, int64_t left,
+                    const int strips, kern_dtype dtype)
+{
+#pragma GCC unroll 4
+    for (int t = 0; t < strips; t++) {
+        const int64_t at = row * m->stride + j + 16 * t;
+        const v16 v =
+            left >= 16 ? v16_load_weight(m->data, dtype, at) : v16_load_weight_part(m->data, dtype, at, left);
+        sum[t] = v16_fma(v, v16_set1(x), sum[t]);
+    }
+}
+
+/* The first strips bring whole rows closer, for those that follow. */
+VEC void across_fetch(const kern_rows *m, int64_t row, kern_dtype dtype)
+{
+    const int64_t size = dtype == KERN_F32 ? 4 : 2;
+    const char *at = (const char *)m->data + (row + ACROSS_AHEAD) * m->stride * size;
+    for (int64_t i = 0; i < m->cols * size; i += 64) __builtin_prefetch(at + i, 0, 2);
+}
+
+/* Columns j .. of y = x . M. */
+VEC void across_strips(float *y, const float *x, const kern_rows *m, int64_t j, const int strips,
+                       kern_dtype dtype)
+{
+    const int64_t span = kern_span(m->rows), left = m->cols - j;
+    v16 total[ACROSS];
+#pragma GCC unroll 4
+    for (int t = 0; t < ACROSS; t++) total[t] = v16_zero();
+    for (int64_t k = 0; k < m->rows; k += span) {
+        const int64_t end = m->rows - k < span ? m->rows : k + span;
+        int64_t p = k;
+        v16 s[4][ACROSS];
+#pragma GCC unroll 16
+        for (int i = 0; i < 4 * strips; i++) s[i / strips][i % strips] = v16_zero();
+        for (; p + 4 <= end; p += 4)
+#pragma GCC unroll 4
+            for (int c = 0; c < 4; c++) {
+                if (j == 0) across_fetch(m, p + c, dtype);
+                across_row(s[c], x[p + c], m, p + c, j, left, strips, dtype);
+            }
+#pragma GCC unroll 4
+        for (int c = 0; c < 3; c++)
+            if (p + c < end) across_row(s[c], x[p + c], m, p + c, j, left, strips, dtype);
+#pragma GCC unroll 4
+        for (int t = 0; t < strips; t++) {
+            total[t] = k == 0 ? s[0][t] : v16_add(total[t], s[0][t]);
+            for (int c = 1; c < 4; c++) total[t] = v16_add(total[t], s[c][t]);
+        }
+    }
+    for (int t = 0; t < strips; t++) store_upto(y + j + 16 * t, total[t], left - 16 * t);
+}
+
 /* y[0..cols) = x[0..rows) . M, rows of M along the sum: the columns of M are the lanes. */
 VEC void gemv_across_typed(float *y, const float *x, const kern_rows *m, kern_dtype dtype)
 {
-    const int64_t span = kern_span(m->rows);
-    for (int64_t j = 0; j < m->cols; j += 16) {
-        const int64_t left = m->cols - j;
-        v16 total = v16_zero();
-        for (int64_t k = 0; k < m->rows; k += span) {
-            const int64_t end = m->rows - k < span ? m->rows : k + span;
-            v16 s[4] = {v16_zero(), v16_zero(), v16_zero(), v16_zero()};
-            for (int64_t p = k; p < end; p++) {
-                const int64_t at = p * m->stride + j;
-                const v16 v = left >= 16 ? v16_load_weight(m->data, dtype, at)
-                                         : v16_load_weight_part(m->data, dtype, at, left);
-                s[(p - k) % 4] = v16_fma(v, v16_set1(x[p]), s[(p - k) % 4]);
-            }
-            total = k == 0 ? s[0] : v16_add(total, s[0]);
-            for (int l = 1; l < 4; l++) total = v16_add(total, s[l]);
-        }
-        store_upto(y + j, total, left);
-    }
+    int64_t j = 0;
+    for (; j + 16 * ACROSS <= m->cols; j += 16 * ACROSS) across_strips(y, x, m, j, ACROSS, dtype);
+    for (; j < m->cols; j += 16) across_strips(y, x, m, j, 1, dtype);
 }
 
 static void simd_gemv_across(float *y, const float *x, const kern_rows *m)
