@@ -9,11 +9,12 @@
 #include "lib/alloc.h"
 
 /* All in em. */
-static const double SAME_END = 1.2;    /* rules of like length differ by less at either end */
-static const double LONG_LINE = 14;    /* a longer run is a line of text, not a label */
-static const double FIGURE_GAP = 3;    /* solids of one figure stand nearer; like bars three times as far */
-static const double LABEL_GAP = 1.8;   /* labels stand nearer to what they label */
-static const double BAR_LABEL_GAP = 4; /* the same of a row or column of labels, each in line with its bar */
+static const double SAME_END = 1.2;  /* rules of like length differ by less at either end */
+static const double LONG_LINE = 14;  /* a longer run is a line of text, not a label */
+static const double FIGURE_GAP = 3;  /* solids of one figure stand nearer; like bars three times as far */
+static const double LABEL_GAP = 1.8; /* labels stand nearer to what they label */
+static const double BAR_LABEL_GAP[2] = {8, 4}; /* the same of labels each in line with its bar: left of lying
+                                                  ones, in a column; below standing ones, in a row */
 static const double FIGURE_WIDTH = 4, FIGURE_HEIGHT = 2.5;
 
 static bool is_horizontal(const dsvl_cells *r)
@@ -421,7 +422,7 @@ static bool is_tick(const work *w, size_t which, const dsvl_cells *figure, const
  * and in line with it. */
 static bool is_bar_label(const work *w, const run *r, const dsvl_cells *core, bool below, const bool *taken)
 {
-    const int far = (int)(BAR_LABEL_GAP * w->em);
+    const int far = (int)(BAR_LABEL_GAP[below] * w->em);
     const dsvl_cells *a = &r->box;
     const int x = (a->x0 + a->x1) / 2, y = (a->y0 + a->y1) / 2;
     if (below ? a->y0 < core->y1 || a->y0 > core->y1 + far : a->x1 > core->x0 || a->x1 < core->x0 - far)
@@ -446,8 +447,10 @@ static void take_bar_labels(const work *w, dsvl_cells *box, const dsvl_cells *co
             int like = 0;
             for (size_t j = 0; j < w->runs.count; j++) {
                 const run *o = &w->runs.data[j];
-                const int off = below ? o->box.y1 - r->box.y1 : o->box.x1 - r->box.x1;
-                like += !o->solid && abs(off) < 0.4 * w->em && is_bar_label(w, o, core, below, taken);
+                const int off = below ? o->box.y1 - r->box.y1 : o->box.x1 - r->box.x1,
+                          other = below ? off : o->box.x0 - r->box.x0;
+                like += !o->solid && (abs(off) < 0.4 * w->em || abs(other) < 0.4 * w->em) &&
+                        is_bar_label(w, o, core, below, taken);
             }
             if (like < 3) continue;
             taken[i] = true;
