@@ -15,6 +15,7 @@ static const double FIGURE_GAP = 3;  /* solids of one figure stand nearer; like 
 static const double LABEL_GAP = 1.8; /* labels stand nearer to what they label */
 static const double BAR_LABEL_GAP[2] = {8, 4}; /* the same of labels each in line with its bar: left of lying
                                                   ones, in a column; below standing ones, in a row */
+enum { SURE_ROWS = 4 };                        /* with rules between them all are a table */
 static const double FIGURE_WIDTH = 4, FIGURE_HEIGHT = 2.5;
 
 static bool is_horizontal(const dsvl_cells *r)
@@ -280,7 +281,7 @@ static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
 {
     for (size_t i = 0; i + 1 < s->count;) {
         dsvl_cells whole = *s->rules[i];
-        size_t j = i, end = i; /* end: the last rule of the table so far */
+        size_t j = i, end = i, rows = 0; /* end: the last rule of the table so far; rows: between its rules */
         for (; j + 1 < s->count; j++) {
             dsvl_cells between = {s->rules[i]->x0, s->rules[j]->y1, s->rules[i]->x1, s->rules[j + 1]->y0};
             bool tabular = false;
@@ -291,13 +292,15 @@ static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
             bool narrow = between.y1 - between.y0 < 3 * w->em;
             bool heads = j == i && narrow && begins_at_left(w, &between);
             if (!tabular && !(narrow && end > i) && !(inside == 0 && narrow) && !heads) break;
-            if (tabular) end = j + 1;
+            if (tabular) end = j + 1, rows++;
         }
         if (end > i) {
             while (end + 1 < s->count && s->rules[end + 1]->y0 - s->rules[end]->y1 < 0.5 * w->em) end++;
             dsvl_cells_join(&whole, s->rules[end]);
             bool tabular;
             if (dsvl_layout_tabular(w, &whole, &tabular, err)) return -1;
+            /* Where every row is ruled off, lines of long cells may look like text on the whole. */
+            tabular = tabular || (rows >= SURE_ROWS && rows == end - i);
             if (tabular && take_table(w, &whole, false, err)) return -1;
         }
         i = end > i ? end + 1 : i + 1;
