@@ -196,6 +196,21 @@ static bool rule_between(const work *w, const dsvl_cells *box, int y0, int y1)
     return false;
 }
 
+/* Whether the rows of a header stand on grounds of their own colour: shades over most of a box's width. */
+static bool on_ground(const work *w, const dsvl_cells *box, int y0, int y1)
+{
+    const int middle = (y0 + y1) / 2;
+    int covered = 0;
+    for (size_t i = 0; i < w->ink->shade_count; i++) {
+        const dsvl_cells *s = &w->ink->shades[i].box;
+        if (w->ink->shades[i].straight && s->y0 <= middle && s->y1 > middle && y1 - s->y0 < 4 * w->em) {
+            const int shared = dsvl_overlap(s->x0, s->x1, box->x0, box->x1);
+            covered += shared > 0 ? shared : 0;
+        }
+    }
+    return covered * 5 > (box->x1 - box->x0) * 4;
+}
+
 /* A table by its rules, with the rows right above and below that stand in its columns: a header without a
  * rule above it. What a frame closes has none, unless a further rule of its width lies beyond. */
 static int take_table(work *w, dsvl_cells *box, bool closed, dsvl_error *err)
@@ -204,7 +219,8 @@ static int take_table(work *w, dsvl_cells *box, bool closed, dsvl_error *err)
     dsvl_cells wide = *box;
     bool drawn;
     if (dsvl_layout_extend(w, &wide, err)) return -1;
-    if (!closed || rule_between(w, box, wide.y0 - em, box->y0 - em)) box->y0 = wide.y0;
+    if (!closed || rule_between(w, box, wide.y0 - em, box->y0 - em) || on_ground(w, box, wide.y0, box->y0))
+        box->y0 = wide.y0;
     if (!closed || rule_between(w, box, box->y1 + em, wide.y1 + em)) box->y1 = wide.y1;
     count_type(w, box, &drawn);
     if (drawn) return 0; /* outlines of bars */
@@ -349,6 +365,27 @@ out:
     return status;
 }
 
+/* Grids of the same columns with a row between them whose upright lines were too short to be seen are one. */
+static void join_stacked(const work *w, group *groups, size_t *count)
+{
+    const double same = SAME_END * w->em;
+    for (size_t i = 0; i < *count; i++) {
+        for (size_t j = 0; j < *count; j++) {
+            group *a = &groups[i], *b = &groups[j];
+            const int gap = b->box.y0 - a->box.y1;
+            if (i == j || a->down < 3 || b->down < 3 || gap < 0 || gap > 3 * w->em ||
+                abs(a->box.x0 - b->box.x0) > same || abs(a->box.x1 - b->box.x1) > same)
+                continue;
+            dsvl_cells_join(&a->box, &b->box);
+            a->across += b->across;
+            a->down = a->down > b->down ? a->down : b->down;
+            *b = groups[--*count];
+            j = (size_t)-1; /* again from the first */
+            if (i >= *count) break;
+        }
+    }
+}
+
 int dsvl_layout_ruled(work *w, dsvl_error *err)
 {
     const size_t n = w->ink->rule_count;
@@ -362,6 +399,7 @@ int dsvl_layout_ruled(work *w, dsvl_error *err)
         goto out;
     }
     if (group_rules(w, group_of, groups, &count, err)) goto out;
+    join_stacked(w, groups, &count);
     for (size_t g = 0; g < count; g++) {
         bool table;
         if (is_grid(w, &groups[g], &table, err)) goto out;
