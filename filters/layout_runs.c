@@ -11,6 +11,7 @@
 /* In em: a wider gap parts two runs. Spaces between words are a quarter to three quarters, gaps between
  * columns one and more. */
 static const double RUN_GAP = 0.9;
+static const double LONGEST_LETTERS = 12; /* what is connected over more is no print */
 
 static int compare_top(const void *a, const void *b)
 {
@@ -161,6 +162,7 @@ static void type_of_ink(runs *set, const dsvl_ink *ink, const int32_t *covered, 
         const dsvl_cells *b = &ink->pieces[i];
         double h = b->y1 - b->y0, w = b->x1 - b->x0;
         if (is_solid(b, ink->areas[i], em) || h > 5 * em) continue;
+        if (w > LONGEST_LETTERS * em && w > 10 * h) continue; /* an axis with its marks */
         if (covered && covered[middle_of(ink, b)]) continue;
         bool mark = h < 0.33 * em;
         if (mark != marks || (mark && w > 2 * em) || (mark && ink->areas[i] < 2 && em > 9)) continue;
