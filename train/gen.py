@@ -17,7 +17,7 @@ from words import CHARSET, Words
 
 TILE, PITCH = 256, 32  # pixels: of a tile, of a row
 EM = (19., 31.)        # type sizes
-CANDIDATES = [[a * TILE, b * TILE] for b in range(1, 13) for a in range(1, 9) if a * b <= 12]
+CANDIDATES = [[a * TILE, b * TILE] for a in range(1, 7) for b in range(1, 9)]
 PROMPT = "Read the text."
 CELLS = ("word", "name", "number", "int", "grouped", "dec1", "dec2", "dec3", "percent", "amount", "date", "code", "flag",
          "random", "phrase")
