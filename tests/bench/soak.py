@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 PAGES = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-STAGES = [["dsvl-rasterize", "--files-from", "list"], ["dsvl-tile"], ["dsvl-encode", "--threads=1", "--batch=4"],
+STAGES = [["dsvl-rasterize", "--files-from", "list"], ["dsvl-read", "--threads=1"], ["dsvl-tile"], ["dsvl-encode", "--threads=1", "--batch=4"],
           ["dsvl-answer", "--threads=1", "--no-times", "--max-tokens=8", "-p", "Read the text."]]
 
 
