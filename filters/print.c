@@ -13,13 +13,17 @@ enum { INK = 150, LEAST_CONTRAST = 24, GOOD_CONTRAST = 100 };
 /* In em. */
 static const double BASELINE = 0.27; /* below the middle of a row: capitals and tails stand in its middle */
 static const double AROUND = 0.12;   /* of the page around a line's ink that belongs to its strip */
-static const double SPACE = 0.17;    /* a wider gap parts words */
-static const double NEAR_X = 10, NEAR_Y = 4; /* lines whose type sizes are compared */
-static const double ALIKE = 1.15;            /* as a factor: sizes that differ by less are one */
+static const double ASCENT = 0.8, DESCENT = 0.22; /* boxes of words: those of a line are equally high */
+static const double SPACE = 0.17;                 /* a wider gap parts words */
+static const double NEAR_X = 10, NEAR_Y = 4;      /* lines whose type sizes are compared */
+static const double ALIKE = 1.15;                 /* as a factor: sizes that differ by less are one */
 static const double APART = 0.8; /* letters that do not touch: so far apart, spaces counted, at the most */
 /* Of a row: a piece ends at the widest gap in this last part of it. */
 static const double LAST_PART = 0.45;
-enum { MARGIN = 4 }; /* pixels left and right in a row */
+enum {
+    MARGIN = 4, /* pixels left and right in a row */
+    LEAST_DOTS = 12
+};
 
 /* ---- what is no print ---- */
 
@@ -37,6 +41,20 @@ static int ends_at_rules(const dsvl_cells *p, bool upright, const dsvl_cells *ru
     return ends;
 }
 
+/* A mark at the foot of a bar, where the axis is hardly to be seen, or one side of the bar's outline. */
+static bool is_of_bar(const dsvl_cells *p, const dsvl_cells *bar, double em)
+{
+    enum { FOOT = 3, SIDE = 2 }; /* cells */
+    const int w = p->x1 - p->x0, h = p->y1 - p->y0;
+    if (w > h ? w <= 0.6 * em && p->y0 >= bar->y0 && p->y1 <= bar->y1 && abs(bar->x0 - p->x1) <= FOOT
+              : h <= 0.6 * em && p->x0 >= bar->x0 && p->x1 <= bar->x1 && abs(p->y0 - bar->y1) <= FOOT)
+        return true;
+    return h > w ? (abs(p->x0 - bar->x1) <= SIDE || abs(bar->x0 - p->x1) <= SIDE) &&
+                       abs(p->y0 - bar->y0) <= SIDE && abs(p->y1 - bar->y1) <= SIDE
+                 : (abs(p->y0 - bar->y1) <= SIDE || abs(bar->y0 - p->y1) <= SIDE) &&
+                       abs(p->x0 - bar->x0) <= SIDE && abs(p->x1 - bar->x1) <= SIDE;
+}
+
 /* The marks of an axis are short strokes that begin or end at a rule; the sides of a bar that is not filled
  * are strokes between two. They go from the pieces. */
 static void drop_strokes(dsvl_ink *ink, double em)
@@ -45,14 +63,49 @@ static void drop_strokes(dsvl_ink *ink, double em)
     for (size_t i = 0; i < ink->piece_count; i++) {
         const dsvl_cells *p = &ink->pieces[i];
         const int w = p->x1 - p->x0, h = p->y1 - p->y0, low = w < h ? w : h, high = w < h ? h : w;
-        int ends = 0;
-        if (low <= 0.15 * em + 1 && high >= 2 * low)
-            ends = ends_at_rules(p, h > w, ink->rules, ink->rule_count);
+        const bool stroke = low <= 0.15 * em + 1 && high >= 2 * low;
+        int ends = stroke ? ends_at_rules(p, h > w, ink->rules, ink->rule_count) : 0;
+        for (size_t k = 0; k < ink->shade_count && stroke && ends < 3; k++)
+            if (ink->shades[k].straight && is_of_bar(p, &ink->shades[k].box, em)) ends = 3;
         if (ends == 3 || (ends && high <= 0.6 * em)) continue;
         ink->areas[kept] = ink->areas[i];
         ink->pieces[kept++] = *p;
     }
     ink->piece_count = kept;
+}
+
+/* Rules of dots or dashes: many small marks at one height, where no letter of any line stands. They go from
+ * the pieces. */
+static int drop_dotted(dsvl_ink *ink, double em, dsvl_error *err)
+{
+    const size_t height = (size_t)ink->height + 2;
+    int *marks = dsvl_alloc_zero(height, sizeof *marks); /* that begin in the row before */
+    uint8_t *letters = dsvl_alloc_zero(height, 1);
+    size_t kept = 0;
+    if (!marks || !letters) {
+        dsvl_dealloc(marks);
+        dsvl_dealloc(letters);
+        return dsvl_fail_memory(err, height * sizeof *marks);
+    }
+    for (size_t i = 0; i < ink->piece_count; i++) {
+        const dsvl_cells *p = &ink->pieces[i];
+        const bool mark = p->y1 - p->y0 <= 0.15 * em + 1 && p->x1 - p->x0 <= em;
+        marks[p->y0 + 1] += mark;
+        for (int y = p->y0; !mark && y < p->y1; y++) letters[y + 1] = 1;
+    }
+    for (size_t i = 0; i < ink->piece_count; i++) {
+        const dsvl_cells *p = &ink->pieces[i];
+        const int y = p->y0 + 1;
+        if (p->y1 - p->y0 <= 0.15 * em + 1 && p->x1 - p->x0 <= em && !letters[y] &&
+            marks[y - 1] + marks[y] + marks[y + 1] >= LEAST_DOTS)
+            continue;
+        ink->areas[kept] = ink->areas[i];
+        ink->pieces[kept++] = *p;
+    }
+    ink->piece_count = kept;
+    dsvl_dealloc(marks);
+    dsvl_dealloc(letters);
+    return 0;
 }
 
 /* Where a strip has rules and no ink besides, it becomes paper. */
@@ -349,7 +402,7 @@ int dsvl_print_find(dsvl_print *print, const dsvl_picture *page, double pixels_p
     w.cells_per_point = pixels_per_point / ink.cell;
     w.em = ink.em > 0 ? ink.em : 10 * w.cells_per_point;
     drop_strokes(&ink, w.em);
-    if (dsvl_runs_find(&w, NULL, origin, err)) goto out;
+    if (drop_dotted(&ink, w.em, err) || dsvl_runs_find(&w, NULL, origin, err)) goto out;
     sort_runs(&w.runs);
     if (find_lines(print, &w, page, err) == 0) status = cut_lines(print, rows, err);
 out:
@@ -462,12 +515,11 @@ int dsvl_print_place(const dsvl_print *print, size_t piece, const size_t *letter
     gap *gaps = dsvl_alloc(room, sizeof *gaps);
     if (!gaps) return dsvl_fail_memory(err, room * sizeof *gaps);
     if (count > 1) find_gaps(l, p, letters, count, gaps);
-    const int around = (int)(AROUND * l->em + 1);
     for (size_t k = 0; k < count; k++) {
         boxes[k][0] = l->x + (k ? gaps[k - 1].x1 : p->x0);
         boxes[k][2] = l->x + (k + 1 < count ? gaps[k].x0 : p->x1);
-        boxes[k][1] = l->y + around;
-        boxes[k][3] = l->y + l->height - around;
+        boxes[k][1] = fmax(l->baseline - ASCENT * l->em, 0);
+        boxes[k][3] = l->baseline + DESCENT * l->em;
     }
     dsvl_dealloc(gaps);
     return 0;

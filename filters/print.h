@@ -49,8 +49,8 @@ void dsvl_print_free(dsvl_print *print);
 int dsvl_print_draw(uint8_t *canvas, const dsvl_print *print, size_t first, size_t count,
                     const dsvl_print_rows *rows, dsvl_error *err);
 
-/* Where `count` words of a piece stand, by the letters in each: boxes [count, 4] of their ink, pixels of the
- * page. The widest gaps part them. */
+/* Where `count` words of a piece stand, by the letters in each: boxes [count, 4], pixels of the page: as wide
+ * as their ink, as high as the line's type. The widest gaps part them. */
 int dsvl_print_place(const dsvl_print *print, size_t piece, const size_t *letters, size_t count,
                      double (*boxes)[4], dsvl_error *err);
 
