@@ -76,7 +76,7 @@ class Generator:
         return s if font.can(s) else "".join(c for c in s if font.can(c))
 
     def baseline(self, em):
-        """Of a sheet's line, below the top of its row: capitals and descenders in its middle, nearly."""
+        """Of a line, below the top of its row: capitals and descenders in its middle, nearly."""
         return min(max(PITCH / 2 + .27 * em + self.r.triangular(-4, 5), .76 * em), PITCH - .2 * em)
 
     # ---- rows
