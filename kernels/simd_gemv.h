@@ -153,70 +153,63 @@ static void simd_gemv(const kern_gemv *job)
     }
 }
 
-/* Strips of sixteen columns at a time of a product along the rows of M: as many as there are registers for
- * their four chains, so that memory is read in whole lines. */
-#define ACROSS (VEC_NV == 1 ? 4 : 1)
-#define ACROSS_AHEAD 8 /* rows that are fetched ahead of use */
+/* A product along the rows of M: its columns are the lanes. Memory is read in the order in which it lies,
+ * whole rows at a time; the four chains of each column stay in the first cache meanwhile. */
+#define ACROSS_COLS 512
+#define ACROSS_ROWS 8 /* at a time: two of each chain */
 
-/* sum[strip] += x * M[row, j + 16 strip ...]; left: columns from j on. */
-VEC void across_row(v16 sum[ACROSS], float x, const kern_rows *m, int64_t row, int64_t j, int64_t left,
-                    const int strips, kern_dtype dtype)
-{
-#pragma GCC unroll 4
-    for (int t = 0; t < strips; t++) {
-        const int64_t at = row * m->stride + j + 16 * t;
-        const v16 v =
-            left >= 16 ? v16_load_weight(m->data, dtype, at) : v16_load_weight_part(m->data, dtype, at, left);
-        sum[t] = v16_fma(v, v16_set1(x), sum[t]);
-    }
-}
-
-/* The first strips bring whole rows closer, for those that follow. */
-VEC void across_fetch(const kern_rows *m, int64_t row, kern_dtype dtype)
+/* sum[c] += x[c] * M[row + c] + x[c + 4] * M[row + c + 4] and so on, `rows` <= ACROSS_ROWS; 16 columns from j
+ * on. */
+VEC void across_strip(float sum[4][ACROSS_COLS], const float *x, const kern_rows *m, int64_t row,
+                      const int rows, int64_t j, int64_t j0, kern_dtype dtype, int64_t count)
 {
     const int64_t size = dtype == KERN_F32 ? 4 : 2;
-    const char *at = (const char *)m->data + (row + ACROSS_AHEAD) * m->stride * size;
-    for (int64_t i = 0; i < m->cols * size; i += 64) __builtin_prefetch(at + i, 0, 2);
-}
-
-/* Columns j .. of y = x . M. */
-VEC void across_strips(float *y, const float *x, const kern_rows *m, int64_t j, const int strips,
-                       kern_dtype dtype)
-{
-    const int64_t span = kern_span(m->rows), left = m->cols - j;
-    v16 total[ACROSS];
+    v16 s[4];
 #pragma GCC unroll 4
-    for (int t = 0; t < ACROSS; t++) total[t] = v16_zero();
-    for (int64_t k = 0; k < m->rows; k += span) {
-        const int64_t end = m->rows - k < span ? m->rows : k + span;
-        int64_t p = k;
-        v16 s[4][ACROSS];
-#pragma GCC unroll 16
-        for (int i = 0; i < 4 * strips; i++) s[i / strips][i % strips] = v16_zero();
-        for (; p + 4 <= end; p += 4)
-#pragma GCC unroll 4
-            for (int c = 0; c < 4; c++) {
-                if (j == 0) across_fetch(m, p + c, dtype);
-                across_row(s[c], x[p + c], m, p + c, j, left, strips, dtype);
-            }
-#pragma GCC unroll 4
-        for (int c = 0; c < 3; c++)
-            if (p + c < end) across_row(s[c], x[p + c], m, p + c, j, left, strips, dtype);
-#pragma GCC unroll 4
-        for (int t = 0; t < strips; t++) {
-            total[t] = k == 0 ? s[0][t] : v16_add(total[t], s[0][t]);
-            for (int c = 1; c < 4; c++) total[t] = v16_add(total[t], s[c][t]);
-        }
+    for (int c = 0; c < 4 && c < rows; c++) s[c] = v16_load(sum[c] + j - j0);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        const int64_t at = (row + r) * m->stride + j;
+        __builtin_prefetch((const char *)m->data + (at + ACROSS_ROWS * m->stride) * size, 0, 2);
+        const v16 v = count >= 16 ? v16_load_weight(m->data, dtype, at)
+                                  : v16_load_weight_part(m->data, dtype, at, count);
+        s[r % 4] = v16_fma(v, v16_set1(x[row + r]), s[r % 4]);
     }
-    for (int t = 0; t < strips; t++) store_upto(y + j + 16 * t, total[t], left - 16 * t);
+#pragma GCC unroll 4
+    for (int c = 0; c < 4 && c < rows; c++) v16_store(sum[c] + j - j0, s[c]);
 }
 
-/* y[0..cols) = x[0..rows) . M, rows of M along the sum: the columns of M are the lanes. */
+VEC void across_rows(float sum[4][ACROSS_COLS], const float *x, const kern_rows *m, int64_t row,
+                     const int rows, int64_t j0, int64_t j1, kern_dtype dtype)
+{
+    int64_t j = j0;
+    for (; j + 16 <= j1; j += 16) across_strip(sum, x, m, row, rows, j, j0, dtype, 16);
+    if (j < j1) across_strip(sum, x, m, row, rows, j, j0, dtype, j1 - j);
+}
+
+/* y[0..cols) = x[0..rows) . M */
 VEC void gemv_across_typed(float *y, const float *x, const kern_rows *m, kern_dtype dtype)
 {
-    int64_t j = 0;
-    for (; j + 16 * ACROSS <= m->cols; j += 16 * ACROSS) across_strips(y, x, m, j, ACROSS, dtype);
-    for (; j < m->cols; j += 16) across_strips(y, x, m, j, 1, dtype);
+    const int64_t span = kern_span(m->rows);
+    float sum[4][ACROSS_COLS];
+    for (int64_t j0 = 0; j0 < m->cols; j0 += ACROSS_COLS) {
+        const int64_t j1 = m->cols - j0 < ACROSS_COLS ? m->cols : j0 + ACROSS_COLS;
+        for (int64_t k = 0; k < m->rows; k += span) {
+            const int64_t end = m->rows - k < span ? m->rows : k + span;
+            int64_t p = k;
+            memset(sum, 0, sizeof sum);
+            for (; p + ACROSS_ROWS <= end; p += ACROSS_ROWS)
+                across_rows(sum, x, m, p, ACROSS_ROWS, j0, j1, dtype);
+            for (; p + 4 <= end; p += 4) across_rows(sum, x, m, p, 4, j0, j1, dtype);
+            for (int c = 0; p < end; p++, c++) across_rows(sum + c, x, m, p, 1, j0, j1, dtype);
+            for (int64_t j = j0; j < j1; j += 16) {
+                v16 total = v16_load(sum[0] + j - j0);
+                if (k) total = v16_add(load_upto(y + j, j1 - j), total);
+                for (int c = 1; c < 4; c++) total = v16_add(total, v16_load(sum[c] + j - j0));
+                store_upto(y + j, total, j1 - j);
+            }
+        }
+    }
 }
 
 static void simd_gemv_across(float *y, const float *x, const kern_rows *m)
