@@ -51,8 +51,6 @@ typedef struct product {
     int64_t padded;  /* k rounded up to whole steps of four chains */
     int64_t span;    /* k per block */
     int64_t columns; /* outputs per task */
-    /* few rows: */
-    int64_t from[KERN_TASKS + 1]; /* first output of each task */
 } product;
 
 /* ---- many rows ---------------------------------------------------------------------------------------- */
@@ -174,14 +172,50 @@ static int many_rows(kern_context *c, const product *whole)
 
 /* ---- few rows ----------------------------------------------------------------------------------------- */
 
+/* Products of few rows. Their outputs, in whole panels, are counted on from one product to the next. */
+typedef struct read_list {
+    product jobs[KERN_TOGETHER];
+    int64_t count, begin[KERN_TOGETHER + 1]; /* first output of each product */
+    int64_t from[KERN_TASKS + 1];            /* and of each task */
+} read_list;
+
+/* Outputs first .. first+outputs, which begin a panel. */
+static void read_quantized(const product *p, int64_t first, int64_t outputs)
+{
+    const int64_t blocks = (p->right.cols + p->group - 1) / p->group;
+    kern_few f = {.y = p->y + first,
+                  .x = p->left.data,
+                  .ldy = p->ldy,
+                  .ldx = p->left.stride,
+                  .n = p->left.rows,
+                  .dtype = p->right.dtype,
+                  .group = p->group,
+                  .blocks = blocks,
+                  .block_bytes = kern_block_bytes(p->right.dtype, p->group),
+                  .rows = outputs,
+                  .bias = p->bias ? p->bias + first : NULL};
+    f.w = (const unsigned char *)p->right.data + first / KERN_PANEL * blocks * f.block_bytes;
+    p->table->few(&f);
+}
+
+static void read_outputs(const product *p, int64_t first, int64_t outputs)
+{
+    const kern_rows w = part(&p->right, first, outputs, 0, p->right.cols);
+    const kern_gemv g = {p->y + first, p->packed, p->ldy, p->left.rows, &w, p->bias ? p->bias + first : NULL};
+    p->table->gemv(&g);
+}
+
 static void read_task(const void *job, int64_t task, float *scratch)
 {
-    const product *p = job;
-    const int64_t first = p->from[task];
-    const kern_rows w = part(&p->right, first, p->from[task + 1] - first, 0, p->right.cols);
-    const kern_gemv g = {p->y + first, p->packed, p->ldy, p->left.rows, &w, p->bias ? p->bias + first : NULL};
+    const read_list *list = job;
     (void)scratch;
-    p->table->gemv(&g);
+    for (int64_t i = 0; i < list->count; i++) {
+        const product *p = &list->jobs[i];
+        const int64_t from = list->from[task] - list->begin[i],
+                      end = min64(list->from[task + 1] - list->begin[i], p->right.rows),
+                      first = from < 0 ? 0 : from;
+        if (first < end) (p->group ? read_quantized : read_outputs)(p, first, end - first);
+    }
 }
 
 /* Large tasks first, for the prefetchers, then ever smaller ones, so that the threads end together. */
@@ -202,57 +236,52 @@ int64_t kern_cut(int64_t from[KERN_TASKS + 1], const kern_context *c, int64_t ro
     return tasks;
 }
 
-static int few_rows(kern_context *c, const product *whole)
+/* Rows of x as the kernels of few rows want them: quads, or padded to whole groups. Returns the floats that
+ * this takes, and with `to` does it; 0: x serves as it is. */
+static int64_t pack_few(product *p, float *to)
 {
-    product p = *whole;
-    const int64_t row_bytes = p.right.cols * (p.right.dtype == KERN_F32 ? 4 : 2);
-    const int64_t tasks = kern_cut(p.from, c, p.right.rows, row_bytes, 16);
-    if (kern_reserve(c, 0, p.left.rows * round_up(p.left.cols, 16))) return -1;
-    p.packed = kern_shared(c);
-    p.table->pack_quads(p.packed, &p.left, 1);
-    kern_run(c, tasks, (double)row_bytes * (double)p.right.rows / 5, read_task, &p);
-    return 0;
-}
-
-/* Panels first .. of a quantized matrix. */
-static void few_task(const void *job, int64_t task, float *scratch)
-{
-    const product *p = job;
-    const int64_t first = p->from[task], blocks = (p->right.cols + p->group - 1) / p->group;
-    kern_few f = {.y = p->y + first,
-                  .x = p->left.data,
-                  .ldy = p->ldy,
-                  .ldx = p->left.stride,
-                  .n = p->left.rows,
-                  .dtype = p->right.dtype,
-                  .group = p->group,
-                  .blocks = blocks,
-                  .block_bytes = kern_block_bytes(p->right.dtype, p->group),
-                  .rows = p->from[task + 1] - first,
-                  .bias = p->bias ? p->bias + first : NULL};
-    (void)scratch;
-    f.w = (const unsigned char *)p->right.data + first / KERN_PANEL * blocks * f.block_bytes;
-    p->table->few(&f);
-}
-
-static int few_quantized(kern_context *c, const product *whole)
-{
-    product p = *whole;
-    const int64_t k = p.left.cols, padded = round_up(k, p.group), n = p.left.rows;
-    if (p.left.index || padded != k) {
-        if (kern_reserve(c, 0, n * padded)) return -1;
-        float *to = kern_shared(c);
-        for (int64_t i = 0; i < n; i++, to += padded) {
-            const float *x =
-                (const float *)p.left.data + (p.left.index ? p.left.index[i] : i) * p.left.stride;
-            memcpy(to, x, (size_t)k * sizeof *to);
-            memset(to + k, 0, (size_t)(padded - k) * sizeof *to);
-        }
-        p.left = (kern_rows){kern_shared(c), KERN_F32, NULL, padded, n, k};
+    const int64_t k = p->left.cols, n = p->left.rows, padded = round_up(k, p->group ? p->group : 16);
+    if (p->group && !p->left.index && padded == k) return 0;
+    if (!to) return n * padded;
+    p->packed = to;
+    if (!p->group) {
+        p->table->pack_quads(to, &p->left, 1);
+        return n * padded;
     }
-    const int64_t row_bytes = padded / p.group * kern_block_bytes(p.right.dtype, p.group) / KERN_PANEL;
-    const int64_t tasks = kern_cut(p.from, c, p.right.rows, row_bytes, KERN_PANEL);
-    kern_run(c, tasks, (double)row_bytes * (double)p.right.rows / 4 * (double)n, few_task, &p);
+    for (int64_t i = 0; i < n; i++, to += padded) {
+        const float *x =
+            (const float *)p->left.data + (p->left.index ? p->left.index[i] : i) * p->left.stride;
+        memcpy(to, x, (size_t)k * sizeof *to);
+        memset(to + k, 0, (size_t)(padded - k) * sizeof *to);
+    }
+    p->left = (kern_rows){p->packed, KERN_F32, NULL, padded, n, k};
+    return n * padded;
+}
+
+static double bytes_of(const product *p)
+{
+    const double elements = (double)p->right.rows * (double)p->right.cols;
+    if (!p->group) return elements * (p->right.dtype == KERN_F32 ? 4 : 2);
+    return elements / (double)p->group * (double)kern_block_bytes(p->right.dtype, p->group) / KERN_PANEL;
+}
+
+static int few_rows(kern_context *c, read_list *list)
+{
+    int64_t floats = 0;
+    double bytes = 0, work = 0;
+    for (int64_t i = 0; i < list->count; i++) {
+        product *p = &list->jobs[i];
+        floats += pack_few(p, NULL);
+        list->begin[i + 1] = list->begin[i] + round_up(p->right.rows, KERN_PANEL);
+        bytes += bytes_of(p);
+        work += bytes_of(p) / 4 * (double)(p->group ? p->left.rows : 1);
+    }
+    if (kern_reserve(c, 0, floats)) return -1;
+    float *to = kern_shared(c);
+    for (int64_t i = 0; i < list->count; i++) to += pack_few(&list->jobs[i], to);
+    const int64_t rows = list->begin[list->count],
+                  tasks = kern_cut(list->from, c, rows, (int64_t)(bytes / (double)rows) + 1, KERN_PANEL);
+    kern_run(c, tasks, work, read_task, list);
     return 0;
 }
 
@@ -267,44 +296,67 @@ static void portable_task(const void *job, int64_t task, float *scratch)
                             min64(PORTABLE_OUTPUTS, j->w->rows - first));
 }
 
-static int linear(kern_context *c, float *y, const float *x, const int32_t *index, const kern_weight *w,
-                  const float *bias, int64_t n)
+static bool is_quantized(const kern_weight *w)
+{
+    return w->dtype == KERN_Q8 || w->dtype == KERN_Q4;
+}
+
+static product product_of(const kern_table *table, const kern_product *p)
+{
+    return (product){.table = table,
+                     .left = {p->x, KERN_F32, p->index, p->w->cols, p->n, p->w->cols},
+                     .right = {p->w->data, p->w->dtype, NULL, p->w->cols, p->w->rows, p->w->cols},
+                     .group = is_quantized(p->w) ? p->w->group : 0,
+                     .y = p->y,
+                     .ldy = p->w->rows,
+                     .bias = p->bias,
+                     .alpha = 1};
+}
+
+/* Whether activations stay f32 in this product, and weights where they stand. */
+static bool reads(const kern_context *c, const kern_product *p)
 {
     const kern_table *table = kern_active();
-    const bool quantized = w->dtype == KERN_Q8 || w->dtype == KERN_Q4;
-    if (n <= 0 || w->rows <= 0) return 0;
-    if (quantized && (kern_int8(c) || kern_int8_active(true))) {
-        const kern_product one = {y, x, index, w, bias, n};
-        return kern_linear_int8(c, kern_int8_active(!kern_int8(c)), &one);
-    }
-    if (table->linear) return table->linear(c, y, x, index, w, bias, n);
+    const bool int8 = is_quantized(p->w) && (kern_int8(c) || kern_int8_active(true));
+    return !int8 && !table->linear && table->mr != 0 && p->n > 0 && p->n <= FEW_ROWS && p->w->rows > 0;
+}
+
+static int linear_reading(kern_context *c, const kern_product *products, int64_t count)
+{
+    read_list list;
+    list.count = count;
+    list.begin[0] = 0;
+    for (int64_t i = 0; i < count; i++) list.jobs[i] = product_of(kern_active(), &products[i]);
+    return few_rows(c, &list);
+}
+
+static int linear(kern_context *c, const kern_product *one)
+{
+    const kern_table *table = kern_active();
+    const kern_weight *w = one->w;
+    if (one->n <= 0 || w->rows <= 0) return 0;
+    if (reads(c, one)) return linear_reading(c, one, 1);
+    if (is_quantized(w) && (kern_int8(c) || kern_int8_active(true)))
+        return kern_linear_int8(c, kern_int8_active(!kern_int8(c)), one);
+    if (table->linear) return table->linear(c, one->y, one->x, one->index, w, one->bias, one->n);
     if (table->mr == 0) {
-        const kern_product job = {y, x, index, w, bias, n};
         kern_run(c, (w->rows + PORTABLE_OUTPUTS - 1) / PORTABLE_OUTPUTS,
-                 (double)n * (double)(w->rows * w->cols), portable_task, &job);
+                 (double)one->n * (double)(w->rows * w->cols), portable_task, one);
         return 0;
     }
-    const product p = {.table = table,
-                       .left = {x, KERN_F32, index, w->cols, n, w->cols},
-                       .right = {w->data, w->dtype, NULL, w->cols, w->rows, w->cols},
-                       .group = quantized ? w->group : 0,
-                       .y = y,
-                       .ldy = w->rows,
-                       .bias = bias,
-                       .alpha = 1};
-    if (n > FEW_ROWS) return many_rows(c, &p);
-    return quantized ? few_quantized(c, &p) : few_rows(c, &p);
+    const product p = product_of(table, one);
+    return many_rows(c, &p);
 }
 
 int kern_linear(kern_context *c, float *y, const float *x, const kern_weight *w, const float *bias, int64_t n)
 {
-    return linear(c, y, x, NULL, w, bias, n);
+    return linear(c, &(kern_product){y, x, NULL, w, bias, n});
 }
 
 int kern_linear_gather(kern_context *c, float *y, const float *x, const int32_t *index, const kern_weight *w,
                        int64_t n)
 {
-    return linear(c, y, x, index, w, NULL, n);
+    return linear(c, &(kern_product){y, x, index, w, NULL, n});
 }
 
 int kern_linear_many(kern_context *c, const kern_product *products, int64_t count)
@@ -312,9 +364,16 @@ int kern_linear_many(kern_context *c, const kern_product *products, int64_t coun
     const kern_int8_table *table = kern_int8_active(!kern_int8(c));
     for (int64_t i = 0, run; i < count; i += run) {
         const kern_product *p = &products[i];
-        for (run = 0; run < KERN_TOGETHER && i + run < count && kern_int8_reads(table, p + run);) run++;
-        if (run > 1 ? kern_int8_read(c, table, p, run) : linear(c, p->y, p->x, p->index, p->w, p->bias, p->n))
-            return -1;
+        const int64_t most = min64(KERN_TOGETHER, count - i);
+        int status;
+        for (run = 0; run < most && is_quantized(p[run].w) && kern_int8_reads(table, p + run);) run++;
+        if (run > 1) {
+            status = kern_int8_read(c, table, p, run);
+        } else {
+            for (run = 0; run < most && reads(c, p + run);) run++;
+            status = run > 1 ? linear_reading(c, p, run) : linear(c, p);
+        }
+        if (status) return -1;
         if (run == 0) run = 1;
     }
     return 0;

@@ -75,7 +75,7 @@ VEC void gemv_rows(const kern_gemv *job, int64_t begin, const int n, kern_dtype 
 {
     const kern_rows *w = job->w;
     /* As many independent accumulators as the registers hold: 8, or 4 of two registers. */
-    const int most = VEC_NV == 2 ? 8 : 4, groups = n * 4 <= most ? 4 : n * 2 <= most ? 2 : 1;
+    const int most = VEC_NV == 2 ? 8 : 4, groups = n * 2 <= most ? 2 : 1;
     const int64_t span = kern_span(w->cols);
     const float *x = job->x + 4 * begin;
     gemv_unit u = {.w = w->data, .ahead = 16 * w->stride};
