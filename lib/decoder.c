@@ -261,10 +261,9 @@ int dsvl_fail_scratch(dsvl_error *err)
 static size_t widest_mlp(const dsvl_decoder_config *c)
 {
     size_t widest = (size_t)c->dense_mlp;
-    size_t expert = (size_t)c->expert_mlp, shared = expert * (size_t)c->shared_experts;
-    size_t picked = expert * (size_t)c->experts_per_token; /* those of one token are computed together */
-    if (c->experts > 0 && picked > widest) widest = picked;
-    if (c->experts > 0 && shared > widest) widest = shared;
+    /* Those of one token are computed together. */
+    size_t experts = (size_t)c->expert_mlp * ((size_t)c->experts_per_token + (size_t)c->shared_experts);
+    if (c->experts > 0 && experts > widest) widest = experts;
     return widest;
 }
 
@@ -300,7 +299,7 @@ static size_t cut(dsvl_work *work, char *base, const dsvl_decoder *decoder, size
         {&work->first, experts + 1},
         {&work->row_of, rows * picks},
         {&work->weight_of, rows * picks},
-        {&work->expert, experts ? (rows > picks ? rows : picks) * width : 0},
+        {&work->expert, experts ? (rows > picks + 1 ? rows : picks + 1) * width : 0},
     };
     size_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

@@ -38,13 +38,19 @@ static int mha(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_cache 
     return kern_linear(kern, work->out, work->context, &layer->o, layer->o_bias, n);
 }
 
-/* Queries [n, heads, nope+rope], by one projection or through a low rank. */
-static int mla_queries(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, int64_t n)
+/* Queries [n, heads, nope+rope], by one projection or through a low rank, and the rows k of the cache before
+ * their norm. */
+static int mla_project(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, float *k,
+                       int64_t n)
 {
     dsvl_work *work = &pass->work;
     int64_t rank = decoder->config.q_lora;
-    if (rank == 0) return kern_linear(pass->kern, work->query, work->norm, &layer->q, NULL, n);
-    if (kern_linear(pass->kern, work->low, work->norm, &layer->q_a, layer->q_a_bias, n)) return -1;
+    const kern_product inner[] = {
+        rank ? (kern_product){work->low, work->norm, NULL, &layer->q_a, layer->q_a_bias, n}
+             : (kern_product){work->query, work->norm, NULL, &layer->q, NULL, n},
+        {k, work->norm, NULL, &layer->kv_a, layer->kv_a_bias, n}};
+    if (kern_linear_many(pass->kern, inner, 2)) return -1;
+    if (rank == 0) return 0;
     kern_rmsnorm(pass->kern, work->low, work->low, layer->q_a_norm, LORA_EPS, n, rank);
     return kern_linear(pass->kern, work->query, work->low, &layer->q_b, NULL, n);
 }
@@ -117,11 +123,9 @@ static int mla(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_cache 
     int64_t heads = c->heads, nope = c->nope_dim, rope = c->rope_dim, rank = c->kv_lora, value = c->v_dim;
     int64_t query = nope + rope, key = rank + rope;
     const float *cosine = pass->rope.cosine, *sine = pass->rope.sine;
-    if (mla_queries(decoder, layer, pass, n)) return -1;
-    kern_rope_interleaved(kern, work->query + nope, cosine, sine, n, past, heads, rope, heads * query, query);
-
     float *k = cache->k + past * key; /* [n, kv_lora+rope] */
-    if (kern_linear(kern, k, work->norm, &layer->kv_a, layer->kv_a_bias, n)) return -1;
+    if (mla_project(decoder, layer, pass, k, n)) return -1;
+    kern_rope_interleaved(kern, work->query + nope, cosine, sine, n, past, heads, rope, heads * query, query);
     for (int64_t i = 0; i < n; i++)
         kern_rmsnorm(kern, k + i * key, k + i * key, layer->kv_a_norm, LORA_EPS, 1, rank);
     kern_rope_interleaved(kern, k + rank, cosine, sine, n, past, 1, rope, key, key);

@@ -127,47 +127,52 @@ static void sort_by_expert(const dsvl_decoder_config *c, dsvl_work *work, size_t
 /* Experts of one token that are multiplied at once. */
 #define TOGETHER 8
 
-/* The experts of a single row, some at a time: their matrices are so small that to begin each on its own
- * would take a good part of the time. The sums are those of many rows, in the same order. */
+/* The experts of a single row and behind them the shared ones, some at a time: their matrices are so small
+ * that to begin each on its own would take a good part of the time. The sums are those of many rows, in the
+ * same order. */
 static int run_row(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, dsvl_error *err)
 {
     const dsvl_decoder_config *c = &decoder->config;
     dsvl_work *work = &pass->work;
-    int64_t mlp = c->expert_mlp, width = c->width;
+    const int64_t width = c->width;
+    const int last = c->shared_experts > 0 ? c->experts : c->experts - 1;
     int e = 0;
-    for (int done = 0, count; e < c->experts; done += count) {
+    for (int done = 0, count; e <= last; done += count) {
         kern_product inner[2 * TOGETHER], outer[TOGETHER];
-        for (count = 0; count < TOGETHER && e < c->experts; e++) {
-            if (work->first[e + 1] == work->first[e]) continue;
-            const dsvl_mlp *expert = &layer->experts[e];
-            float *gate = work->gate + count * mlp, *up = work->up + count * mlp;
+        int64_t at = 0; /* in gate and up */
+        for (count = 0; count < TOGETHER && e <= last; e++) {
+            if (e < c->experts && work->first[e + 1] == work->first[e]) continue;
+            const dsvl_mlp *expert = e < c->experts ? &layer->experts[e] : &layer->mlp;
+            float *gate = work->gate + at, *up = work->up + at;
             inner[2 * count] = (kern_product){gate, work->norm, NULL, &expert->gate, NULL, 1};
             inner[2 * count + 1] = (kern_product){up, work->norm, NULL, &expert->up, NULL, 1};
             outer[count] = (kern_product){work->expert + count * width, gate, NULL, &expert->down, NULL, 1};
+            at += expert->gate.rows;
             count++;
         }
         if (kern_linear_many(pass->kern, inner, 2 * (int64_t)count)) return dsvl_fail_scratch(err);
-        kern_silu_mul(pass->kern, work->gate, work->gate, work->up, count * mlp);
+        kern_silu_mul(pass->kern, work->gate, work->gate, work->up, at);
         if (kern_linear_many(pass->kern, outer, count)) return dsvl_fail_scratch(err);
-        for (int i = 0; i < count; i++)
-            kern_axpy(pass->kern, work->out, work->weight_of[done + i], work->expert + i * width, width);
+        for (int i = 0; i < count; i++) {
+            const float *y = work->expert + i * width;
+            if (done + i < c->experts_per_token)
+                kern_axpy(pass->kern, work->out, work->weight_of[done + i], y, width);
+            else
+                kern_add(pass->kern, work->out, y, width);
+        }
     }
     return 0;
 }
 
-int dsvl_moe_run(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, size_t n,
-                 dsvl_error *err)
+/* The experts one after the other, each with the rows that picked it, then the shared ones with all rows. */
+static int run_rows(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, size_t n,
+                    dsvl_error *err)
 {
     const dsvl_decoder_config *c = &decoder->config;
     dsvl_work *work = &pass->work;
     kern_context *kern = pass->kern;
     size_t width = (size_t)c->width;
-    if (route(decoder, layer, pass, n, err)) return -1;
-    sort_by_expert(c, work, n);
-
-    memset(work->out, 0, n * width * sizeof(float));
-    if (n == 1 && run_row(decoder, layer, pass, err)) return -1;
-    for (int e = 0; n > 1 && e < c->experts; e++) {
+    for (int e = 0; e < c->experts; e++) {
         int32_t begin = work->first[e], rows = work->first[e + 1] - begin;
         if (rows == 0) continue;
         const dsvl_mlp *expert = &layer->experts[e];
@@ -182,9 +187,18 @@ int dsvl_moe_run(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass
             kern_axpy(kern, work->out + (size_t)index[i] * width, work->weight_of[begin + i],
                       work->expert + (size_t)i * width, c->width);
     }
-    if (c->shared_experts > 0) {
-        if (dsvl_mlp_run(&layer->mlp, pass, work->expert, work->norm, n, err)) return -1;
-        kern_add(kern, work->out, work->expert, (int64_t)(n * width));
-    }
+    if (c->shared_experts == 0) return 0;
+    if (dsvl_mlp_run(&layer->mlp, pass, work->expert, work->norm, n, err)) return -1;
+    kern_add(kern, work->out, work->expert, (int64_t)(n * width));
     return 0;
+}
+
+int dsvl_moe_run(const dsvl_decoder *decoder, const dsvl_layer *layer, dsvl_pass *pass, size_t n,
+                 dsvl_error *err)
+{
+    dsvl_work *work = &pass->work;
+    if (route(decoder, layer, pass, n, err)) return -1;
+    sort_by_expert(&decoder->config, work, n);
+    memset(work->out, 0, n * (size_t)decoder->config.width * sizeof(float));
+    return n == 1 ? run_row(decoder, layer, pass, err) : run_rows(decoder, layer, pass, n, err);
 }
