@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Prefill and decoding beside llama.cpp's family, on the decoder of DeepSeek-VL2-Small, whose shape DeepSeek-V2-Lite
-has: the same precision (groups of 32), threads and numbers of tokens, random weights, in turns in one run. Prints
-tokens per second and the ratios, ours to theirs. Theirs rounds activations to 8 bits; ours prefills with as many
+has: the same precision of every tensor (groups of 32), threads and numbers of tokens, random weights, in turns in one
+run. Prints tokens per second and the ratios, ours to theirs. Theirs rounds activations to 8 bits; ours prefills with as many
 (--activations int8) and, which costs more, with all that an f32 holds. Decoding is with the latter.
 
-    make && python3 tests/bench/llama_cpp.py path/to/llama-bench DIR [--bits 4|8] [--turns 3]
+    make && python3 tests/bench/llama_cpp.py path/to/llama-bench DIR [--bits 4|8] [--all] [--turns 3]
 
 llama-bench is that of llama.cpp or of ik_llama.cpp (then with its run-time repacking). DIR gets both models, 9 GB each
 with 4 bits and 17 GB with 8; they are made when they are not there."""
@@ -25,8 +25,8 @@ TOP = Path(__file__).resolve().parents[2]
 LAYERS, WIDTH, HEADS, LATENT, NOPE, ROPE, VALUE, VOCAB = 27, 2048, 16, 512, 128, 64, 128, 102400
 DENSE, EXPERT, EXPERTS, PICKED, SHARED = 10944, 1408, 64, 6, 2
 PROMPT, ANSWER = 512, 64
-F32, Q4_0, Q8_0 = 0, 2, 8  # types of tensors
-BLOCK = {F32: (1, 4), Q4_0: (32, 18), Q8_0: (32, 34)}  # values and bytes of a block
+F32, F16, Q4_0, Q8_0 = 0, 1, 2, 8  # types of tensors
+BLOCK = {F32: (1, 4), F16: (1, 2), Q4_0: (32, 18), Q8_0: (32, 34)}  # values and bytes of a block
 
 
 def text(value):
@@ -51,13 +51,13 @@ def pack(value):
     return struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<II", 4, value)
 
 
-def tensors(kind):
+def tensors(kind, kv_b):
     """Name, dimensions from the innermost on, type."""
     yield from (("token_embd", (WIDTH, VOCAB), kind), ("output_norm", (WIDTH,), F32), ("output", (WIDTH, VOCAB), kind))
     for i in range(LAYERS):
         layer = [("attn_norm", (WIDTH,), F32), ("attn_kv_a_norm", (LATENT,), F32), ("ffn_norm", (WIDTH,), F32),
                  ("attn_q", (WIDTH, HEADS * (NOPE + ROPE)), kind), ("attn_kv_a_mqa", (WIDTH, LATENT + ROPE), kind),
-                 ("attn_kv_b", (LATENT, HEADS * (NOPE + VALUE)), kind), ("attn_output", (HEADS * VALUE, WIDTH), kind)]
+                 ("attn_kv_b", (LATENT, HEADS * (NOPE + VALUE)), kv_b), ("attn_output", (HEADS * VALUE, WIDTH), kind)]
         parts = [("", DENSE, ())] if i == 0 else [("_exps", EXPERT, (EXPERTS,)), ("_shexp", EXPERT * SHARED, ())]
         for name, inner, many in parts:
             layer += [(f"ffn_gate{name}", (WIDTH, inner, *many), kind), (f"ffn_up{name}", (WIDTH, inner, *many), kind),
@@ -69,18 +69,18 @@ def tensors(kind):
 
 def pool(kind, dice):
     """Some random values in the form of the type, of the size that weights have."""
-    if kind == F32:
-        return dice.normal(0, 0.02, 1 << 21).astype("<f4").tobytes()
+    if kind in (F32, F16):
+        return dice.normal(0, 0.02, 1 << 21).astype("<f4" if kind == F32 else "<f2").tobytes()
     values, size = BLOCK[kind]
     blocks = dice.integers(0, 256, (1 << 20, size), dtype=np.uint8)
     blocks[:, :2] = np.frombuffer(np.float16(0.02 / (73 if kind == Q8_0 else 4.6)).tobytes(), np.uint8)
     return blocks.tobytes()
 
 
-def write_gguf(path, kind):
+def write_gguf(path, kind, kv_b):
     dice, infos, sizes, at = np.random.default_rng(1), b"", [], 0
-    pools = {k: pool(k, dice) for k in (F32, kind)}
-    for name, shape, type_ in tensors(kind):
+    pools = {k: pool(k, dice) for k in (F32, F16, kind)}
+    for name, shape, type_ in tensors(kind, kv_b):
         values, size = BLOCK[type_]
         infos += text(f"{name}.weight") + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, type_, at)
         bytes_ = int(np.prod(shape)) // values * size
@@ -187,13 +187,15 @@ def main():
     parser.add_argument("program", metavar="llama-bench")
     parser.add_argument("dir", type=Path)
     parser.add_argument("--bits", type=int, choices=(4, 8), default=4)
+    parser.add_argument("--all", action="store_true", help="theirs has kv_b quantized too; ours never has")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
-    gguf, folder = args.dir / f"int{args.bits}.gguf", args.dir / f"int{args.bits}"
+    kind, folder = Q4_0 if args.bits == 4 else Q8_0, args.dir / f"int{args.bits}"
+    gguf = args.dir / f"int{args.bits}{'-all' if args.all else ''}.gguf"
     args.dir.mkdir(parents=True, exist_ok=True)
     if not gguf.exists():
-        write_gguf(gguf, Q4_0 if args.bits == 4 else Q8_0)
+        write_gguf(gguf, kind, kind if args.all else F16)
     if not folder.exists():
         subprocess.run([TOP / "bin/dsvl-model", "synth", "--quiet", "--release", "deepseek-vl2-small", "--bits",
                         str(args.bits), "--group", "32", folder], check=True)
