@@ -74,8 +74,26 @@ int dsvl_layout_tabular(work *w, const dsvl_cells *box, bool *tabular, dsvl_erro
 /* Take rows right above and below a table into its box that stand as its columns do. */
 int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err);
 
+/* Rules of like length differ by less than this at either end, in em. */
+#define DSVL_SAME_END 1.2
+
+/* Whether there is a rule of a box's width between two heights of the page. */
+bool dsvl_layout_rule_between(const work *w, const dsvl_cells *box, int y0, int y1);
+
+/* Whether rows from y0 to y1 stand on grounds of their own colour: shades over most of a box's width. */
+bool dsvl_layout_on_ground(const work *w, const dsvl_cells *box, int y0, int y1);
+
+/* Take the headings over several columns into a table's box that stand above its first row, below a rule of
+ * its width or on the header's ground. */
+void dsvl_layout_spanning(const work *w, dsvl_cells *box);
+
 /* Sort parts into reading order. */
 int dsvl_layout_order(part *parts, size_t count, double em, dsvl_error *err);
+
+static inline bool dsvl_is_level(const dsvl_cells *r)
+{
+    return r->x1 - r->x0 >= r->y1 - r->y0;
+}
 
 static inline int dsvl_overlap(int a0, int a1, int b0, int b1)
 {

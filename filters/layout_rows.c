@@ -361,11 +361,25 @@ static int add_text(const node *n, size_t from, size_t to, dsvl_error *err)
     return 0;
 }
 
-static int add_table(const node *n, size_t from, size_t to, dsvl_error *err)
+static dsvl_cells box_of_bands(const node *n, size_t from, size_t to)
 {
     dsvl_cells box = *box_of(n, n->bands[from].first);
     size_t end = n->bands[to - 1].first + n->bands[to - 1].count;
     for (size_t i = n->bands[from].first; i < end; i++) dsvl_cells_join(&box, box_of(n, i));
+    return box;
+}
+
+/* The first band of a table with the headings over its columns. */
+static size_t with_spanning(const node *n, size_t from, size_t to)
+{
+    dsvl_cells box = box_of_bands(n, from, to);
+    dsvl_layout_spanning(n->w, &box);
+    return from > 0 && box.y0 <= n->bands[from - 1].y0 ? from - 1 : from;
+}
+
+static int add_table(const node *n, size_t from, size_t to, dsvl_error *err)
+{
+    const dsvl_cells box = box_of_bands(n, from, to);
     return dsvl_layout_add(n->w, DSVL_PART_TABLE, &box, err) < 0 ? -1 : 0;
 }
 
@@ -451,6 +465,7 @@ static int segment_bands(const node *n, int depth, dsvl_error *err)
             b++;
             continue;
         }
+        if (v == TABLE && first > text) first = with_spanning(n, first, end);
         if (text < first && add_text(n, text, first, err)) return -1;
         if (v == TABLE ? add_table(n, first, end, err) : split_columns(n, first, end, gutter, depth, err))
             return -1;
@@ -539,6 +554,7 @@ int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err)
     if (find_bands(&n, err)) goto out;
     status = 0;
     size_t first = n.band_count, end = 0;
+    double most = 1.8 * em; /* between rows */
     for (size_t b = 0; b < n.band_count; b++) {
         if ((n.bands[b].y0 + n.bands[b].y1) / 2 < box->y0 || (n.bands[b].y0 + n.bands[b].y1) / 2 >= box->y1)
             continue;
@@ -546,13 +562,14 @@ int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err)
         end = b + 1;
         if (own_ranges(&n, b) >= 2 && !add_band(&n, &all, &n.bands[b])) goto out;
     }
+    if (end - first >= 3 && first < end) most = fmax(most, 1.1 * row_gap(&n, first + 1));
     for (int side = 0; side < 2 && first < end; side++) {
         for (int more = 0; more < 3; more++) {
             if (side == 0 ? first == 0 : end == n.band_count) break;
             size_t b = side == 0 ? first - 1 : end;
             dsvl_ranges with = all;
             if (own_ranges(&n, b) < 2 || own_ranges(&n, b) * 2 < (size_t)all.count ||
-                row_gap(&n, side == 0 ? b + 1 : b) > 1.8 * em || !is_aligned(&n, b, &all) ||
+                row_gap(&n, side == 0 ? b + 1 : b) > most || !is_aligned(&n, b, &all) ||
                 !add_band(&n, &with, &n.bands[b]) || with.count < all.count)
                 break;
             for (size_t i = n.bands[b].first; i < n.bands[b].first + n.bands[b].count; i++)

@@ -9,7 +9,6 @@
 #include "lib/alloc.h"
 
 /* All in em. */
-static const double SAME_END = 1.2;  /* rules of like length differ by less at either end */
 static const double LONG_LINE = 14;  /* a longer run is a line of text, not a label */
 static const double FIGURE_GAP = 3;  /* solids of one figure stand nearer; like bars three times as far */
 static const double LABEL_GAP = 1.8; /* labels stand nearer to what they label */
@@ -17,11 +16,6 @@ static const double BAR_LABEL_GAP[2] = {8, 4}; /* the same of labels each in lin
                                                   ones, in a column; below standing ones, in a row */
 enum { SURE_ROWS = 4 };                        /* with rules between them all are a table */
 static const double FIGURE_WIDTH = 4, FIGURE_HEIGHT = 2.5;
-
-static bool is_horizontal(const dsvl_cells *r)
-{
-    return r->x1 - r->x0 >= r->y1 - r->y0;
-}
 
 /* ---- groups of touching rules ---- */
 
@@ -78,11 +72,11 @@ static int group_rules(const work *w, int32_t *group_of, group *groups, size_t *
         for (size_t j = i; j < n; j++) {
             if (group_of[j] != (int32_t)i) continue;
             dsvl_cells_join(&g->box, &ink->rules[j]);
-            if (is_horizontal(&ink->rules[j])) places[across++] = (ink->rules[j].y0 + ink->rules[j].y1) / 2;
+            if (dsvl_is_level(&ink->rules[j])) places[across++] = (ink->rules[j].y0 + ink->rules[j].y1) / 2;
         }
         g->across = count_places(places, across, (int)(0.4 * w->em));
         for (size_t j = i; j < n; j++) {
-            if (group_of[j] == (int32_t)i && !is_horizontal(&ink->rules[j]))
+            if (group_of[j] == (int32_t)i && !dsvl_is_level(&ink->rules[j]))
                 places[down++] = (ink->rules[j].x0 + ink->rules[j].x1) / 2;
         }
         g->down = count_places(places, down, (int)(0.4 * w->em));
@@ -183,34 +177,6 @@ static int is_grid(work *w, const group *g, bool *table, dsvl_error *err)
     return is_dotted(w, &g->box) ? 0 : dsvl_layout_tabular(w, &g->box, table, err);
 }
 
-/* A rule of a box's width in a stretch of the page. */
-static bool rule_between(const work *w, const dsvl_cells *box, int y0, int y1)
-{
-    const double same = SAME_END * w->em;
-    for (size_t i = 0; i < w->ink->rule_count; i++) {
-        const dsvl_cells *r = &w->ink->rules[i];
-        if (is_horizontal(r) && r->y0 >= y0 && r->y1 <= y1 && abs(r->x0 - box->x0) < same &&
-            abs(r->x1 - box->x1) < same)
-            return true;
-    }
-    return false;
-}
-
-/* Whether the rows of a header stand on grounds of their own colour: shades over most of a box's width. */
-static bool on_ground(const work *w, const dsvl_cells *box, int y0, int y1)
-{
-    const int middle = (y0 + y1) / 2;
-    int covered = 0;
-    for (size_t i = 0; i < w->ink->shade_count; i++) {
-        const dsvl_cells *s = &w->ink->shades[i].box;
-        if (w->ink->shades[i].straight && s->y0 <= middle && s->y1 > middle && y1 - s->y0 < 4 * w->em) {
-            const int shared = dsvl_overlap(s->x0, s->x1, box->x0, box->x1);
-            covered += shared > 0 ? shared : 0;
-        }
-    }
-    return covered * 5 > (box->x1 - box->x0) * 4;
-}
-
 /* A table by its rules, with the rows right above and below that stand in its columns: a header without a
  * rule above it. What a frame closes has none, unless a further rule of its width lies beyond. */
 static int take_table(work *w, dsvl_cells *box, bool closed, dsvl_error *err)
@@ -219,15 +185,17 @@ static int take_table(work *w, dsvl_cells *box, bool closed, dsvl_error *err)
     dsvl_cells wide = *box;
     bool drawn;
     if (dsvl_layout_extend(w, &wide, err)) return -1;
-    if (!closed || rule_between(w, box, wide.y0 - em, box->y0 - em) || on_ground(w, box, wide.y0, box->y0))
+    if (!closed || dsvl_layout_rule_between(w, box, wide.y0 - em, box->y0 - em) ||
+        dsvl_layout_on_ground(w, box, wide.y0, box->y0))
         box->y0 = wide.y0;
-    if (!closed || rule_between(w, box, box->y1 + em, wide.y1 + em)) box->y1 = wide.y1;
+    dsvl_layout_spanning(w, box);
+    if (!closed || dsvl_layout_rule_between(w, box, box->y1 + em, wide.y1 + em)) box->y1 = wide.y1;
     count_type(w, box, &drawn);
     if (drawn) return 0; /* outlines of bars */
     for (size_t i = 0; i < w->ink->rule_count; i++) {
         const dsvl_cells *r = &w->ink->rules[i];
-        if (is_horizontal(r) && r->x0 > box->x0 - SAME_END * w->em && r->x1 < box->x1 + SAME_END * w->em &&
-            dsvl_cells_touch(box, r, (int)(0.6 * w->em)))
+        if (dsvl_is_level(r) && r->x0 > box->x0 - DSVL_SAME_END * w->em &&
+            r->x1 < box->x1 + DSVL_SAME_END * w->em && dsvl_cells_touch(box, r, (int)(0.6 * w->em)))
             dsvl_cells_join(box, r);
     }
     if (dsvl_layout_add(w, DSVL_PART_TABLE, box, err) < 0) return -1;
@@ -328,7 +296,7 @@ static int tables_of_sheaf(work *w, const sheaf *s, dsvl_error *err)
 static int ruled_by_lines(work *w, dsvl_error *err)
 {
     const size_t n = w->ink->rule_count;
-    const double same = SAME_END * w->em;
+    const double same = DSVL_SAME_END * w->em;
     const dsvl_cells **order = dsvl_alloc(n, sizeof *order);
     bool *seen = dsvl_alloc_zero(n, 1);
     const dsvl_cells **like = dsvl_alloc(n, sizeof *like);
@@ -340,7 +308,7 @@ static int ruled_by_lines(work *w, dsvl_error *err)
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         const dsvl_cells *r = &w->ink->rules[i];
-        if (!w->rule_used[i] && is_horizontal(r) && r->x1 - r->x0 > 6 * w->em) order[count++] = r;
+        if (!w->rule_used[i] && dsvl_is_level(r) && r->x1 - r->x0 > 6 * w->em) order[count++] = r;
     }
     qsort(order, count, sizeof *order, compare_rules);
     for (size_t i = 0; i < count; i++) {
@@ -368,7 +336,7 @@ out:
 /* Grids of the same columns with a row between them whose upright lines were too short to be seen are one. */
 static void join_stacked(const work *w, group *groups, size_t *count)
 {
-    const double same = SAME_END * w->em;
+    const double same = DSVL_SAME_END * w->em;
     for (size_t i = 0; i < *count; i++) {
         for (size_t j = 0; j < *count; j++) {
             group *a = &groups[i], *b = &groups[j];
@@ -514,7 +482,7 @@ static void grow_figure(const work *w, dsvl_cells *box, bool *taken)
             dsvl_cells_join(&wide, r);
             if (memcmp(&wide, box, sizeof wide) == 0) continue;
             /* A rule of the page that passes by is not the figure's. */
-            if (is_horizontal(r) ? r->x1 - r->x0 > 2.5 * (box->x1 - box->x0) + 6 * em
+            if (dsvl_is_level(r) ? r->x1 - r->x0 > 2.5 * (box->x1 - box->x0) + 6 * em
                                  : r->y1 - r->y0 > 2.5 * (box->y1 - box->y0) + 6 * em)
                 continue;
             *box = wide;

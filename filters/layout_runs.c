@@ -189,8 +189,9 @@ static run *nearest_run(const runs *set, size_t from, size_t count, const dsvl_c
     return best;
 }
 
-/* Marks widen the run beside them; one that has none (a dash alone in a table's cell) stands for itself. */
-static void attach_marks(runs *set, size_t first, double em)
+/* Marks widen the run beside them; one that has none (a dash alone in a table's cell) stands for itself, but
+ * not where there are words, none of which it is: there it is a piece of a dotted rule. */
+static void attach_marks(runs *set, size_t first, double em, bool words)
 {
     size_t kept = first, from = 0;
     const int reach = (int)(0.35 * em + 0.5);
@@ -205,7 +206,7 @@ static void attach_marks(runs *set, size_t first, double em)
         run mark = set->data[i], *owner = nearest_run(set, from, first, &mark.box, reach);
         if (owner)
             dsvl_cells_join(&owner->box, &mark.box);
-        else if (mark.box.x1 - mark.box.x0 > mark.box.y1 - mark.box.y0 &&
+        else if (!words && mark.box.x1 - mark.box.x0 > mark.box.y1 - mark.box.y0 &&
                  mark.box.x1 - mark.box.x0 >= 0.25 * em)
             set->data[kept++] = mark;
     }
@@ -429,7 +430,7 @@ int dsvl_runs_find(work *w, const dsvl_words *words, const double origin[2], dsv
     if (join_runs(out, w->em, gutters, ink->width, err)) goto out;
     size_t first = out->count;
     type_of_ink(out, ink, covered, w->em, true);
-    attach_marks(out, first, w->em);
+    attach_marks(out, first, w->em, layer);
     if (join_runs(out, w->em, gutters, ink->width, err)) goto out;
     if (add_solids(out, ink, w->em, err) == 0) status = add_hollow(out, ink, w->em, err);
 out:
