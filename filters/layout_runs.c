@@ -370,6 +370,28 @@ static int other_side(const dsvl_ink *ink, size_t which, bool along, double em)
     return other;
 }
 
+/* Hatching that lies straight along a bar is seen as rules between its sides: three and more that begin and
+ * end together, close to each other, are one bar. false: rule `which` is not the first of such. */
+static bool is_hatched(const dsvl_ink *ink, size_t which, double em, dsvl_cells *bar)
+{
+    int members = 1;
+    *bar = ink->rules[which];
+    if (dsvl_is_level(bar)) return false;
+    for (bool more = true; more && bar->x1 - bar->x0 < 6 * em;) {
+        more = false;
+        for (size_t i = 0; i < ink->rule_count; i++) {
+            const dsvl_cells *r = &ink->rules[i];
+            if (dsvl_is_level(r) || abs(r->y0 - bar->y0) > 1 || abs(r->y1 - bar->y1) > 1) continue;
+            if (r->x1 > bar->x0 - 1.5 * em && r->x0 < ink->rules[which].x0) return false;
+            if (r->x0 < bar->x1 || r->x0 > bar->x1 + 1.5 * em) continue;
+            bar->x1 = r->x1;
+            members++;
+            more = true;
+        }
+    }
+    return members >= 3 && bar->x1 - bar->x0 < 6 * em;
+}
+
 static int add_hollow(runs *set, const dsvl_ink *ink, double em, dsvl_error *err)
 {
     dsvl_cells *bars = dsvl_alloc(ink->rule_count, sizeof *bars), bar;
@@ -377,6 +399,10 @@ static int add_hollow(runs *set, const dsvl_ink *ink, double em, dsvl_error *err
     for (int along = 0; along < 2; along++) {
         size_t count = 0;
         for (size_t i = 0; i < ink->rule_count; i++) {
+            if (!along && is_hatched(ink, i, em, &bar)) {
+                bars[count++] = bar;
+                continue;
+            }
             const int other = other_side(ink, i, along, em);
             if (other <= (int)i || other_side(ink, (size_t)other, along, em) != (int)i) continue;
             bar = ink->rules[i];
