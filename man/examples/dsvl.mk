@@ -4,8 +4,8 @@
 # and ask for $(DSVL_ANSWERS), or for a single file such as build/a.pdf.answers.jsonl. GNU Make 4.
 #
 # Rebuilt is what depends on a change: of a document, of options (kept in $(DSVL_BUILD)/*.settings), of the questions, and
-# of the model's files (noted in a .d file beside each target). Pages and tiles are large and soon made; they are removed
-# when they have served, unless DSVL_KEEP=yes.
+# of the model's files (noted in a .d file beside each target). What stands between documents and embeddings is large and
+# soon made; it is removed when it has served, unless DSVL_KEEP=yes.
 
 DSVL_DOCUMENTS ?=
 DSVL_PROMPTS ?= questions.jsonl
@@ -13,10 +13,15 @@ DSVL_BUILD ?= build
 DSVL_BIN ?=
 DSVL_MODEL ?= $(patsubst %/,%,$(firstword $(wildcard $(dir $(lastword $(MAKEFILE_LIST)))models/nano/ \
 	$(dir $(lastword $(MAKEFILE_LIST)))../../models/nano/)))
-DSVL_RASTERIZE_FLAGS ?=
+# A model that reads line by line, as the embedded one does, is given what dsvl ask gives it: pages without a text layer are
+# read, pages are cut into regions, and answers are grounded.
+DSVL_BY_LINES := $(shell grep -ls dsvl_line_pitch_px $(DSVL_MODEL)/config.json)
+DSVL_RASTERIZE_FLAGS ?= $(if $(DSVL_BY_LINES),--dpi=224)
+DSVL_READ_FLAGS ?=
+DSVL_REGIONS_FLAGS ?= --if-needed
 DSVL_TILE_FLAGS ?=
 DSVL_ENCODE_FLAGS ?=
-DSVL_ANSWER_FLAGS ?=
+DSVL_ANSWER_FLAGS ?= $(if $(DSVL_BY_LINES),--grounded)
 DSVL_KEEP ?=
 
 # Names of documents go to the shell, and into rules: what either would take as its own is refused.
@@ -43,7 +48,13 @@ DSVL_WEIGHTS = config.json processor_config.json model*.safetensors model.safete
 
 $(DSVL_BUILD)/%.pages: % $(DSVL_BUILD)/rasterize.settings
 	$(call dsvl_run,dsvl-rasterize $(DSVL_RASTERIZE_FLAGS) -- $<)
-$(DSVL_BUILD)/%.tiles: $(DSVL_BUILD)/%.pages $(DSVL_BUILD)/tile.settings
+$(DSVL_BUILD)/%.read: $(DSVL_BUILD)/%.pages $(DSVL_BUILD)/read.settings
+	$(call dsvl_run,dsvl-read -m $(DSVL_MODEL) $(DSVL_READ_FLAGS) $<)
+	$(call dsvl_deps,$(call dsvl_files,$(DSVL_WEIGHTS) tokenizer.json))
+$(DSVL_BUILD)/%.regions: $(DSVL_BUILD)/%.read $(DSVL_BUILD)/regions.settings
+	$(call dsvl_run,dsvl-regions -m $(DSVL_MODEL) $(DSVL_REGIONS_FLAGS) $<)
+	$(call dsvl_deps,$(call dsvl_files,config.json processor_config.json))
+$(DSVL_BUILD)/%.tiles: $(DSVL_BUILD)/%.$(if $(DSVL_BY_LINES),regions,pages) $(DSVL_BUILD)/tile.settings
 	$(call dsvl_run,dsvl-tile -m $(DSVL_MODEL) $(DSVL_TILE_FLAGS) $<)
 	$(call dsvl_deps,$(call dsvl_files,processor_config.json))
 $(DSVL_BUILD)/%.embeddings: $(DSVL_BUILD)/%.tiles $(DSVL_BUILD)/encode.settings
@@ -56,14 +67,17 @@ $(DSVL_BUILD)/%.answers.jsonl: $(DSVL_BUILD)/%.embeddings $(DSVL_PROMPTS) $(DSVL
 # Written anew only when it would say something else.
 dsvl_settings = @mkdir -p $(@D) && echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
 $(DSVL_BUILD)/rasterize.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_RASTERIZE_FLAGS))
+$(DSVL_BUILD)/read.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_READ_FLAGS))
+$(DSVL_BUILD)/regions.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_REGIONS_FLAGS))
 $(DSVL_BUILD)/tile.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_TILE_FLAGS))
 $(DSVL_BUILD)/encode.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_ENCODE_FLAGS))
 $(DSVL_BUILD)/answer.settings: dsvl_always ; $(call dsvl_settings,$(DSVL_MODEL) $(DSVL_ANSWER_FLAGS))
 .PHONY: dsvl_always
 
+DSVL_PASSING := $(foreach stage,pages $(if $(DSVL_BY_LINES),read regions) tiles,$(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.$(stage)))
 ifeq ($(DSVL_KEEP),)
-.INTERMEDIATE: $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.pages) $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.tiles)
+.INTERMEDIATE: $(DSVL_PASSING)
 endif
 .SECONDARY: $(DSVL_EMBEDDINGS) $(DSVL_ANSWERS)
 .DELETE_ON_ERROR:
--include $(DSVL_DOCUMENTS:%=$(DSVL_BUILD)/%.tiles.d) $(DSVL_EMBEDDINGS:%=%.d) $(DSVL_ANSWERS:%=%.d)
+-include $(DSVL_PASSING:%=%.d) $(DSVL_EMBEDDINGS:%=%.d) $(DSVL_ANSWERS:%=%.d)

@@ -21,7 +21,7 @@ ROOT = HERE.parent.parent
 EXAMPLES = ROOT / "man" / "examples"
 NANO = ROOT / "models" / "nano"
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}  # we may be inside make check
-FLAGS = {"DSVL_RASTERIZE_FLAGS": "--dpi=24", "DSVL_ANSWER_FLAGS": "--max-tokens=6"}
+FLAGS = {"DSVL_RASTERIZE_FLAGS": "--dpi=72", "DSVL_ANSWER_FLAGS": "--grounded --max-tokens=6"}
 
 
 def make(folder, *arguments, **flags):
@@ -34,7 +34,7 @@ def make(folder, *arguments, **flags):
 
 
 def all_of(*names):
-    return sorted(f"pdfs/{n}.{stage}" for n in names for stage in ("pages", "tiles", "embeddings", "answers.jsonl"))
+    return sorted(f"pdfs/{n}.{stage}" for n in names for stage in ("pages", "read", "regions", "tiles", "embeddings", "answers.jsonl"))
 
 
 def test_dataset(folder):
@@ -45,10 +45,10 @@ def test_dataset(folder):
     for name in ("rotated.pdf", "hebrew.pdf"):
         shutil.copy(DATA / name, folder / "pdfs" / name)
     assert make(folder, "-j2") == all_of("hebrew.pdf", "rotated.pdf")
-    assert not list(folder.rglob("*.pages")) and not list(folder.rglob("*.tiles"))  # they have served
+    assert not [p for stage in ("pages", "read", "regions", "tiles") for p in folder.rglob(f"*.{stage}")]  # they have served
     said = b""
-    for stage in (["dsvl-rasterize", "--dpi=24", "pdfs/rotated.pdf"], ["dsvl-tile"], ["dsvl-encode"],
-                  ["dsvl-answer", "--no-times", "--prompts", "questions.jsonl", "--max-tokens=6"]):
+    for stage in (["dsvl-rasterize", "--dpi=72", "pdfs/rotated.pdf"], ["dsvl-read"], ["dsvl-regions", "--if-needed"], ["dsvl-tile"],
+                  ["dsvl-encode"], ["dsvl-answer", "--no-times", "--prompts", "questions.jsonl", "--grounded", "--max-tokens=6"]):
         said = subprocess.run([*stage, *(["-m", "model"] if len(stage[0]) < 13 else [])], cwd=folder, input=said,
                               capture_output=True, check=True).stdout
     assert (folder / "build/pdfs/rotated.pdf.answers.jsonl").read_bytes() == said
@@ -68,14 +68,14 @@ def test_dataset(folder):
     answers = ["pdfs/hebrew.pdf.answers.jsonl", "pdfs/rotated.pdf.answers.jsonl"]
     (folder / "questions.jsonl").write_text('{"id": 1, "prompt": "Read."}\n')
     assert make(folder) == answers
-    assert make(folder, DSVL_ANSWER_FLAGS="--max-tokens=3") == answers
-    assert make(folder, DSVL_ANSWER_FLAGS="--max-tokens=3") == []
+    assert make(folder, DSVL_ANSWER_FLAGS="--grounded --max-tokens=3") == answers
+    assert make(folder, DSVL_ANSWER_FLAGS="--grounded --max-tokens=3") == []
     assert make(folder) == answers
-    assert make(folder, DSVL_RASTERIZE_FLAGS="--dpi=25") == all_of("hebrew.pdf", "rotated.pdf")
+    assert make(folder, DSVL_RASTERIZE_FLAGS="--dpi=73") == all_of("hebrew.pdf", "rotated.pdf")
     assert make(folder) == all_of("hebrew.pdf", "rotated.pdf")
     time.sleep(0.01)
     os.utime(folder / "model/tokenizer.json")
-    assert make(folder) == answers
+    assert make(folder) == all_of("hebrew.pdf", "rotated.pdf")  # lines are read with it
     os.utime(folder / "model/model.safetensors")
     assert set(make(folder)) >= set(answers) | {"pdfs/hebrew.pdf.embeddings", "pdfs/rotated.pdf.embeddings"}
     assert make(folder) == []
@@ -110,7 +110,7 @@ def check_dataset(folder):
         assert row["split"] == split == ("train" if share < 80 else "validation" if share < 90 else "test")
         assert (folder / row["image"]).read_bytes().startswith(b"\x89PNG") and name in row["image"]
         drawn = subprocess.run(["dsvl-rasterize", "--format", "ppm", row["image"]], cwd=folder, capture_output=True, check=True)
-        page = subprocess.run(["dsvl-rasterize", "--dpi=24", "--format", "ppm", "--pages", str(row["page"]), row["document"]],
+        page = subprocess.run(["dsvl-rasterize", "--dpi=72", "--format", "ppm", "--pages", str(row["page"]), row["document"]],
                               cwd=folder, capture_output=True, check=True)
         assert drawn.stdout == page.stdout  # the PNG has the page's pixels
 
