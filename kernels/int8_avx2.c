@@ -95,7 +95,8 @@ VEC void int8_half(const int m, const kern_int8_block *g, const int8_t *a, const
     {                                                                                                        \
         for (int64_t b = 0; b < g->blocks; b++)                                                              \
             for (int h = 0; h < HALVES; h++)                                                                 \
-                int8_half(m, g, g->a + 2 * b * g->group * m, g->block + b * g->block_bytes, h, b == 0);      \
+                int8_half(m, g, g->a + 2 * b * g->group * m, g->block + b * g->block_bytes, h,               \
+                          b == 0 && !g->more);                                                               \
     }
 TILE(1)
 TILE(2)
@@ -189,7 +190,7 @@ VEC void narrow_half(const int m, const kern_int8_block *g, int64_t b, int64_t h
     for (int i = 0; i < m; i++) s[i][0] = s[i][1] = _mm256_set1_epi32(g->offset[b * m + i]);
     for (int64_t k = 0; k < g->group; k += 32, w += 4 * 64 * HALVES, a += 32 * m) add_lines(s, m, w, a);
     const v16 scale = v16_load_weight(block, KERN_F16, 16 * half);
-    add_sums(m, g, half, scale, s, b == 0);
+    add_sums(m, g, half, scale, s, b == 0 && !g->more);
 }
 
 #define NARROW(m)                                                                                            \

@@ -155,7 +155,9 @@ VEC void tile_blocks(const kern_int8_block *g, const int m, const int digits, co
     const int64_t group = g->group, step = fetch ? g->fetch_step : 0;
     v16 total[MOST_ROWS][HALVES];
 #pragma GCC unroll 16
-    for (int i = 0; i < m * HALVES; i++) total[i / HALVES][i % HALVES] = v16_zero();
+    for (int i = 0; i < m * HALVES; i++)
+        total[i / HALVES][i % HALVES] =
+            g->more ? v16_load(g->t + i / HALVES * g->ldt + i % HALVES * 16) : v16_zero();
     for (int64_t b = 0; b < g->blocks; b++, block += g->block_bytes) {
         const unsigned char *w = block + 2 * KERN_PANEL;
         block_sums s;

@@ -160,9 +160,11 @@ static inline int64_t kern_int8_held(int64_t rows)
     return rows < 2 ? rows : (rows + 1) / 2 * 2;
 }
 
-/* One panel of packed rows times one of weights, KERN_PANEL outputs: t [rows, ldt] = scales times sums. */
+/* One panel of packed rows times one of weights, KERN_PANEL outputs: t [rows, ldt] = scales times sums, or
+ * with `more` these are added to what stands there, block after block. */
 typedef struct kern_int8_block {
     float *t;
+    bool more;
     int64_t ldt, rows, group;
     const int8_t *a;
     const int32_t *offset;

@@ -16,6 +16,9 @@
 #define TASK_LIMIT ((int64_t)640 << 10)
 #define ROWS_LIMIT ((int64_t)192 << 10)
 #define MOST_PANELS 8
+/* Columns that many rows are multiplied with before the next ones follow: of longer rows weights and packed
+ * rows would not stay together in that cache. */
+#define SPAN 2048
 /* Outputs per task where no SIMD table serves. */
 #define PORTABLE_OUTPUTS 16
 
@@ -34,6 +37,7 @@ typedef struct int8_job {
     const float *bias;
     int64_t blocks, block_bytes; /* of the weight as it stands; blocks of one panel */
     int64_t panels;              /* of weights, per task */
+    int64_t span;                /* blocks of many rows that are multiplied in one pass */
     /* Packed rows of x: a panel is bytes, then offsets, then scales (left_panel). */
     char *packed;
     int64_t panel_bytes;
@@ -140,63 +144,98 @@ static void read_task(const void *job, int64_t task, float *scratch)
  * cache. */
 static int64_t batch_rows(const int8_job *j)
 {
-    const int64_t panels = ROWS_LIMIT / j->panel_bytes;
+    const int64_t panels = ROWS_LIMIT / (j->panel_bytes * j->span / j->blocks);
     return (panels < 1 ? 1 : panels) * j->table->mr;
 }
 
-/* Rows begin .. end-1 times panel p of the task's, which stands at w; meanwhile what is at `next`, as many
- * bytes as a panel has, is fetched. scratch: sums [mr, KERN_PANEL]. */
-static void multiply_panel(const int8_job *j, const unsigned char *w, int64_t panel, int64_t begin,
-                           int64_t end, const unsigned char *next, float *scratch)
+/* Blocks first .. first+blocks of the columns, and where their sums stay until all are added: those of row i
+ * at sums + i * step. */
+typedef struct pass {
+    int64_t first, blocks;
+    float *sums;
+    int64_t step, lds;
+} pass;
+
+/* Rows begin .. end-1 times panel p, of which the pass's blocks stand at w; meanwhile what is at `next`, as
+ * many bytes as those have, is fetched. */
+static void multiply_panel(const int8_job *j, const pass *s, const unsigned char *w, int64_t panel,
+                           int64_t begin, int64_t end, const unsigned char *next)
 {
     const kern_int8_table *t = j->table;
     const bool wide = t->expand != NULL;
-    const int64_t first = panel * KERN_PANEL, bytes = j->blocks * j->block_bytes;
+    const int64_t first = panel * KERN_PANEL, bytes = s->blocks * j->block_bytes;
     const int64_t tiles = (end - begin + t->mr - 1) / t->mr,
                   step = round_up((j->block_bytes + tiles - 1) / tiles, 64);
-    for (int64_t i = begin, fetched = 0; i < end; i += t->mr, fetched += step * j->blocks) {
-        const int64_t rows = min64(t->mr, end - i);
+    for (int64_t i = begin, fetched = 0; i < end; i += t->mr, fetched += step * s->blocks) {
+        const int64_t rows = min64(t->mr, end - i), before = s->first * kern_int8_held(rows);
         const left_panel x = panel_at(j, i / t->mr);
         kern_int8_block block =
             block_of(j, &x, rows, w, wide ? kern_block_bytes(KERN_Q8, j->w->group) : j->block_bytes, wide);
-        block.t = scratch;
-        block.ldt = KERN_PANEL;
+        block.a += before * j->w->group * t->bytes;
+        block.offset += before * t->digits;
+        if (t->block_scales) block.scale += before;
+        block.blocks = s->blocks;
+        block.more = s->first > 0;
+        block.t = s->sums + i * s->step;
+        block.ldt = s->lds;
         block.fetch = next && fetched < bytes ? next + fetched : NULL;
         block.fetch_step = step;
         t->multiply(&block);
-        finish(j, &x, scratch, KERN_PANEL, i, rows, first, min64(KERN_PANEL, j->w->rows - first));
+        if (s->first + s->blocks == j->blocks)
+            finish(j, &x, block.t, s->lds, i, rows, first, min64(KERN_PANEL, j->w->rows - first));
     }
 }
 
-/* Some panels of weights times all packed rows. scratch: sums [mr, KERN_PANEL], then expanded panels. */
+/* Bytes of a pass's blocks of one panel, as they are multiplied. */
+static int64_t span_bytes(const int8_job *j)
+{
+    return j->span * (j->table->expand ? kern_block_bytes(KERN_Q8, j->w->group) : j->block_bytes);
+}
+
+/* Floats of the sums that a task keeps from pass to pass: [rows, panels * KERN_PANEL]; or of a single tile.
+ */
+static int64_t sums_of(const int8_job *j, int64_t rows)
+{
+    return j->span == j->blocks ? j->table->mr * KERN_PANEL
+                                : round_up(rows, j->table->mr) * j->panels * KERN_PANEL;
+}
+
+/* Some panels of weights times all packed rows. scratch: sums, then expanded panels. */
 static void multiply_task(const void *job, int64_t task, float *scratch)
 {
     const int8_job *j = job;
     const kern_int8_table *t = j->table;
     const int64_t all = (j->w->rows + KERN_PANEL - 1) / KERN_PANEL, first = task * j->panels,
-                  last = min64(all, first + j->panels), batch = batch_rows(j);
-    const int64_t bytes = j->blocks * j->block_bytes,
-                  size = t->expand ? j->blocks * kern_block_bytes(KERN_Q8, j->w->group) : bytes;
-    unsigned char *const wide = (unsigned char *)(scratch + t->mr * KERN_PANEL);
-    for (int64_t i = 0; i < j->left.rows; i += batch)
-        for (int64_t p = first; p < last; p++) {
-            const unsigned char *raw = (const unsigned char *)j->w->data + p * bytes, *w = raw;
-            if (t->expand) {
-                w = wide + (p - first) * size;
-                for (int64_t b = 0; i == 0 && b < j->blocks; b++)
-                    t->expand(wide + (p - first) * size + b * (size / j->blocks), raw + b * j->block_bytes,
-                              j->w->dtype, j->w->group);
+                  last = min64(all, first + j->panels), batch = batch_rows(j), size = span_bytes(j),
+                  bytes = j->blocks * j->block_bytes;
+    unsigned char *const wide = (unsigned char *)(scratch + sums_of(j, j->left.rows));
+    for (int64_t at = 0; at < j->blocks; at += j->span)
+        for (int64_t i = 0; i < j->left.rows; i += batch)
+            for (int64_t p = first; p < last; p++) {
+                const unsigned char *raw =
+                                        (const unsigned char *)j->w->data + p * bytes + at * j->block_bytes,
+                                    *w = raw;
+                pass s = {at, min64(j->span, j->blocks - at), scratch, 0, KERN_PANEL};
+                if (j->span < j->blocks) {
+                    s.step = s.lds = j->panels * KERN_PANEL;
+                    s.sums += (p - first) * KERN_PANEL;
+                }
+                if (t->expand) {
+                    unsigned char *to = wide + (p - first) * size;
+                    w = to;
+                    for (int64_t b = 0; i == 0 && b < s.blocks; b++, to += size / j->span)
+                        t->expand(to, raw + b * j->block_bytes, j->w->dtype, j->w->group);
+                }
+                multiply_panel(j, &s, w, p, i, min64(i + batch, j->left.rows),
+                               i == 0 && p + 1 < all ? raw + bytes : NULL);
             }
-            multiply_panel(j, w, p, i, min64(i + batch, j->left.rows),
-                           i == 0 && p + 1 < all ? raw + bytes : NULL, scratch);
-        }
 }
 
 /* Panels of weights per task: what the second-level cache holds, and some tasks for every thread. */
 static int64_t task_panels(const kern_context *c, const int8_job *j)
 {
     const int64_t all = (j->w->rows + KERN_PANEL - 1) / KERN_PANEL, tasks = 3 * kern_context_threads(c);
-    int64_t panels = TASK_LIMIT / (j->blocks * kern_block_bytes(KERN_Q8, j->w->group));
+    int64_t panels = TASK_LIMIT / (j->span * kern_block_bytes(KERN_Q8, j->w->group));
     panels = min64(min64(panels, MOST_PANELS), (all + tasks - 1) / tasks);
     return panels < 1 ? 1 : panels;
 }
@@ -282,10 +321,12 @@ static int many_rows(kern_context *c, const int8_job *whole)
 {
     int8_job j = *whole;
     const int64_t mr = j.table->mr, n = j.left.rows;
+    const int64_t passes = (j.blocks * j.w->group + SPAN - 1) / SPAN;
+    j.span = (j.blocks + passes - 1) / passes;
     j.panels = task_panels(c, &j);
     const int64_t most = LEFT_LIMIT / j.panel_bytes * mr, batch = min64(most < mr ? mr : most, n);
-    const int64_t wide = j.table->expand ? j.blocks * kern_block_bytes(KERN_Q8, j.w->group) / 4 : 0;
-    if (kern_reserve(c, mr * KERN_PANEL + j.panels * wide, (batch + mr - 1) / mr * (j.panel_bytes / 4)))
+    const int64_t wide = j.table->expand ? span_bytes(&j) / 4 : 0;
+    if (kern_reserve(c, sums_of(&j, batch) + j.panels * wide, (batch + mr - 1) / mr * (j.panel_bytes / 4)))
         return -1;
     j.packed = kern_shared(c);
     for (int64_t row = 0; row < n; row += batch) {

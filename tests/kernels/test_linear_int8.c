@@ -98,6 +98,10 @@ int main(void)
                         32 << (i / 2 + s) % 3);
     test_linear(60, 300, 450, KERN_Q8, 128);
     test_linear(60, 300, 450, KERN_Q4, 128);
+    for (int64_t n = 29; n < 32; n++) { /* rows too long for one pass */
+        test_linear(n, 75, 4500, KERN_Q8, 128);
+        test_linear(n, 96, 6000, KERN_Q4, 32);
+    }
     test_not_finite();
     test_floats();
     return CHECK_DONE();

@@ -126,6 +126,7 @@ int main(void)
     for (int t = 0; t < 6; t++) {
         test_linear(100, 300, 450, t % 2 ? KERN_Q8 : KERN_Q4, 32 << t / 2);
         test_linear(1, 300, 1500, t % 2 ? KERN_Q8 : KERN_Q4, 32 << t / 2);
+        test_linear(29 + t, 75, 4500, t % 2 ? KERN_Q8 : KERN_Q4, 32 << t / 2); /* too long for one pass */
     }
     test_many(1);
     test_many(3);
