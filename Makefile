@@ -112,7 +112,7 @@ asan:
 		CFLAGS='-O1 -g' check-asan
 check-asan: all $(TESTS)
 	ln -sfn $(CURDIR)/models build/asan/models
-	TEST_BIN=$(CURDIR)/$(BIN) tests/run.sh $(TESTS)
+	DSVL_KILLS=8 DSVL_FULL=5 TEST_BIN=$(CURDIR)/$(BIN) tests/run.sh $(TESTS)
 
 # How right the answers to the held-out pages are; EVAL=text: those whose name contains it, MODEL=folder: other weights.
 eval:

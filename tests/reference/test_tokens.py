@@ -19,7 +19,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE / "tokens"))
 import make_tokens  # noqa: E402
 
-DRIVER = os.environ.get("DSVL_TEST_TOKENIZER", str(ROOT / "build/tests/unit/test_tokenizer"))
+DRIVER = str(Path(os.environ.get("TEST_BIN", ROOT / "build/bin")).parent / "tests/unit/test_tokenizer")
 
 
 def slices(values, offsets):
