@@ -130,6 +130,41 @@ static void clear_rules(const dsvl_print_line *l, const dsvl_ink *ink)
     }
 }
 
+/* Whether a solid is a bar that is not filled: one of its sides is a rule. */
+static bool is_outlined(const dsvl_ink *ink, const dsvl_cells *bar)
+{
+    for (size_t i = 0; i < ink->rule_count; i++) {
+        const dsvl_cells *r = &ink->rules[i];
+        if (!dsvl_is_level(r) && r->x0 == bar->x0 && abs(r->y0 - bar->y0) <= 2 && abs(r->y1 - bar->y1) <= 2)
+            return true;
+    }
+    return false;
+}
+
+/* Hatching comes in runs, one above the other within an outlined bar; a value printed there is alone. The
+ * runs go. */
+static void drop_hatching(work *w)
+{
+    enum { VALUE = 2, HATCHED = -3 };
+    size_t kept = 0;
+    for (size_t i = 0; i < w->runs.count; i++) {
+        const dsvl_cells *bar = &w->runs.data[i].box;
+        size_t within = 0;
+        if (!w->runs.data[i].solid || !is_outlined(w->ink, bar)) continue;
+        for (int pass = 0; pass < 2; pass++) {
+            for (size_t k = 0; k < w->runs.count; k++) {
+                run *r = &w->runs.data[k];
+                if (r->solid || !dsvl_cells_hold(bar, &r->box, 0)) continue;
+                within += pass == 0;
+                if (pass && within > VALUE) r->part = HATCHED;
+            }
+        }
+    }
+    for (size_t i = 0; i < w->runs.count; i++)
+        if (w->runs.data[i].part != HATCHED) w->runs.data[kept++] = w->runs.data[i];
+    w->runs.count = kept;
+}
+
 /* ---- lines ---- */
 
 /* Band by band from the top, each from left to right. */
@@ -403,6 +438,7 @@ int dsvl_print_find(dsvl_print *print, const dsvl_picture *page, double pixels_p
     w.em = ink.em > 0 ? ink.em : 10 * w.cells_per_point;
     drop_strokes(&ink, w.em);
     if (drop_dotted(&ink, w.em, err) || dsvl_runs_find(&w, NULL, origin, err)) goto out;
+    drop_hatching(&w);
     sort_runs(&w.runs);
     if (find_lines(print, &w, page, err) == 0) status = cut_lines(print, rows, err);
 out:

@@ -88,6 +88,41 @@ static size_t check_page(int width, int height, int kind, double pixels_per_poin
     return found;
 }
 
+/* Bars that are outlined and hatched, a value above each: the values are print, and nothing else is. */
+static void check_hatched(void)
+{
+    enum { W = 800, H = 600, BARS = 4, WIDE = 70, BASE = 500 };
+    static const int tops[BARS] = {120, 260, 180, 330};
+    static uint8_t pixels[W * H * 3];
+    const dsvl_print_rows rows = {27.5, 32, 256};
+    const dsvl_picture page = {pixels, (size_t)W * 3, W, H, 3};
+    memset(pixels, 255, sizeof pixels);
+    for (int i = 0; i < BARS; i++) {
+        const int x = 80 + 180 * i, y = tops[i];
+        for (int row = y; row < BASE; row++)
+            if (row % 60 >= 12) /* in strokes that do not touch the outline */
+                fill(pixels, W, H, x + 6 + row % 60, row, 2, 1, 60);
+        fill(pixels, W, H, x, y, WIDE, 3, 0);
+        fill(pixels, W, H, x, BASE - 3, WIDE, 3, 0);
+        fill(pixels, W, H, x, y, 3, BASE - y, 0);
+        fill(pixels, W, H, x + WIDE - 3, y, 3, BASE - y, 0);
+        for (int k = 0; k < 4; k++) fill(pixels, W, H, x + 6 + 16 * k, y - 46, 9, k % 2 ? 34 : 26, 0);
+    }
+    dsvl_print print;
+    dsvl_error err = {0};
+    CHECK(dsvl_print_find(&print, &page, 2.2, &rows, &err) == 0);
+    CHECK_MSG(print.piece_count == BARS, "%zu pieces", print.piece_count);
+    for (size_t i = 0; i < print.line_count; i++) {
+        bool value = false;
+        for (int k = 0; k < BARS; k++) {
+            const int off = print.lines[i].y - (tops[k] - 46);
+            value = value || (off > -16 && off < 8);
+        }
+        CHECK(value);
+    }
+    dsvl_print_free(&print);
+}
+
 /* Memory that runs out anywhere is an error, and nothing is left. */
 static void check_memory(void)
 {
@@ -122,6 +157,7 @@ int main(void)
         }
     }
     CHECK(text > 30);
+    check_hatched();
     check_memory();
     return CHECK_DONE();
 }
