@@ -562,7 +562,7 @@ int dsvl_layout_extend(work *w, dsvl_cells *box, dsvl_error *err)
         end = b + 1;
         if (own_ranges(&n, b) >= 2 && !add_band(&n, &all, &n.bands[b])) goto out;
     }
-    if (end - first >= 3 && first < end) most = fmax(most, 1.1 * row_gap(&n, first + 1));
+    if (end >= first + 3) most = fmax(most, 1.1 * row_gap(&n, first + 1));
     for (int side = 0; side < 2 && first < end; side++) {
         for (int more = 0; more < 3; more++) {
             if (side == 0 ? first == 0 : end == n.band_count) break;

@@ -258,6 +258,13 @@ static int64_t pack_few(product *p, float *to)
     return n * padded;
 }
 
+/* Whether two products take the same quads, as the gate and the inner layer of an expert do. */
+static bool shares_quads(const product *a, const product *b)
+{
+    return !a->group && !b->group && a->left.data == b->left.data && a->left.index == b->left.index &&
+           a->left.rows == b->left.rows && a->left.cols == b->left.cols;
+}
+
 static double bytes_of(const product *p)
 {
     const double elements = (double)p->right.rows * (double)p->right.cols;
@@ -278,7 +285,13 @@ static int few_rows(kern_context *c, read_list *list)
     }
     if (kern_reserve(c, 0, floats)) return -1;
     float *to = kern_shared(c);
-    for (int64_t i = 0; i < list->count; i++) to += pack_few(&list->jobs[i], to);
+    for (int64_t i = 0; i < list->count; i++) {
+        product *p = &list->jobs[i];
+        if (i && shares_quads(p - 1, p))
+            p->packed = p[-1].packed;
+        else
+            to += pack_few(p, to);
+    }
     const int64_t rows = list->begin[list->count],
                   tasks = kern_cut(list->from, c, rows, (int64_t)(bytes / (double)rows) + 1, KERN_PANEL);
     kern_run(c, tasks, work, read_task, list);

@@ -169,6 +169,36 @@ def test_tables_set_tight():
         assert kind == 'table' and box[1] < 104, (kind, box)
 
 
+def test_headings_over_columns():
+    """A heading over some columns, below the table's own rule or on its header's ground, is the table's first row."""
+    places = [(100, 'l'), (280, 'r'), (360, 'r')]
+    ruled, ground = Page(595, 842), Page(595, 842)
+    ground.fill(96, 140, 364, 171, .85)
+    for page in (ruled, ground):
+        for k in range(3):
+            page.text(60, 90 + 14 * k, 'several regions between measured values during winter season considerable', 10)
+        page.text(310, 151, 'Units sold', 10, align='c')
+        cells(page, ROWS, places, 166, 15)
+    for y in (140, 170, 247):
+        ruled.line(96, y, 364, y)
+    ruled.line(250, 155, 364, 155)
+    for page in (ruled, ground):
+        found = regions(drawn([page]))[0]
+        assert [kind for kind, _, _ in found] == ['text', 'table'] and 130 < found[1][2][1] < 146, found
+
+
+def test_rows_ruled_off_with_dots():
+    """Dots that touch each other here and there are no cells of the header's row."""
+    page = Page(595, 842)
+    cells(page, ROWS, [(100, 'l'), (280, 'r'), (360, 'r')], 110, 22)
+    for k in range(len(ROWS)):
+        for i in range(140):
+            x = 98 + 1.9 * i
+            page.fill(x, 118 + 22 * k, x + (2.6 if i % 40 in (20, 21) else .75), 118.75 + 22 * k, .5)
+    found = regions(drawn([page]))[0]
+    assert [kind for kind, _, _ in found] == ['table'] and found[0][2][1] < 104, found
+
+
 def test_labels_of_bars():
     """Labels some way off, in line with the bars, belong to them; so do bars far apart that stand on one line."""
     lying, standing = Page(595, 842), Page(595, 842)
